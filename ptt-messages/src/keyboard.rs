@@ -1,0 +1,31 @@
+//! The role *keyboard*: edges of the push-to-talk chord.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Fault, Moment};
+
+/// What a keyboard is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyboardCommand {
+    /// Open a source and report edges. Answered by `Listening` or `Failed`.
+    Listen,
+    /// Report nothing more and give the devices back.
+    Ignore,
+}
+
+/// What a keyboard tells. Times are those of the kernel or the server, not of the reader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyboardEvent {
+    /// A source is open; `backend` is its name in the configuration.
+    Listening { backend: String },
+    /// The last missing key of the chord went down.
+    Pressed { at: Moment },
+    /// The first key of the held chord went up, or the device that held it is gone.
+    Released { at: Moment },
+    /// One event for a whole gesture: starts a take when none runs, ends it when one does.
+    Toggled { at: Moment },
+    /// The cancel key (Escape) went down.
+    Cancelled { at: Moment },
+    /// No source is open (any more). The actor goes on trying where the kind is worth it.
+    Failed(Fault),
+}

@@ -1,0 +1,21 @@
+//! The role *output*: where texts go.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Fault, TakeId, Transcript};
+
+/// What a sink is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutputCommand {
+    /// Put the text out. Takes are delivered in the order of these commands. Answered by `Delivered` or `Failed`.
+    Deliver { take: TakeId, text: Transcript },
+}
+
+/// What a sink tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutputEvent {
+    /// The text is out; `sink` is its name in the configuration.
+    Delivered { take: TakeId, sink: String },
+    /// The text is not out. It is kept and can be asked for again.
+    Failed { take: TakeId, fault: Fault },
+}
