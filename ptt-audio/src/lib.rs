@@ -1,1 +1,46 @@
-//! (being written)
+//! The recorder: microphone in, takes of 16 kHz mono out.
+//!
+//! What lives here: the actor of the role *recorder*, the sources it can listen to (real microphones, audio files,
+//! silence), the way from a device's callback to a take, the voice-activity detector, and the reading of audio files.
+//! What does not: when a take starts and stops (the controller), what was said in it (speech to text).
+//!
+//! One thread, `ptt-capture`, owns all of it: `ring` → `dsp` → `history`, of which a `take` is a range. The actor only
+//! passes commands on.
+#![forbid(unsafe_code)]
+
+mod actor;
+mod capture;
+mod clock;
+mod config;
+mod dsp;
+mod error;
+mod file;
+mod history;
+mod link;
+pub mod metrics;
+mod recorder;
+mod ring;
+mod source;
+mod split;
+mod take;
+mod vad;
+
+use actix::Actor;
+use ptt_messages::{Port, RecorderCommand, RecorderEvent};
+
+pub use config::{AudioConfig, BackendKind, HostChoice, MicrophonePolicy, SilenceKind, WavPace};
+pub use error::AudioError;
+pub use file::read_audio_file;
+pub use source::cpal::{InputDeviceInfo, list_devices};
+pub use split::split_at_pauses;
+
+/// Starts the recorder on the current arbiter. Opens nothing until it is told to.
+///
+/// # Errors
+/// What is wrong with the configuration ([`AudioError::NoFiles`], [`AudioError::Unreadable`],
+/// [`AudioError::NoSuchHost`]), or [`AudioError::Thread`].
+pub fn spawn(config: &AudioConfig, events: Port<RecorderEvent>) -> Result<Port<RecorderCommand>, AudioError> {
+    let source = source::choose(config)?;
+    let address = actor::RecorderActor::new(config, source, events)?.start();
+    Ok(Port::to("recorder", &address))
+}

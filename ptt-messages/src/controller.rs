@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Fault, Moment, Stage, SttTiming, TakeId, TextPath, Transcript};
+use crate::{Component, Fault, Moment, Stage, SttTiming, TakeId, TextPath, Transcript};
 
 /// What a controller can be asked for, beside the events of the other roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +129,13 @@ pub enum ControllerEvent {
         stage: Stage,
         /// How long it took.
         took: Duration,
+    },
+    /// A part of the daemon became usable, or no longer is (`what` is `None`).
+    Part {
+        /// Which.
+        component: Component,
+        /// What it is, for people: a key source, a microphone, a model.
+        what: Option<String>,
     },
     /// The text as it grows.
     Partial {

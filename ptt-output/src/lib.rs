@@ -1,1 +1,46 @@
-//! (being written)
+//! Where texts go.
+//!
+//! What lives here: the filter every text passes, the sinks, and the thread that delivers takes one after the other.
+//! What does not: keeping an undelivered text for `retry` (the controller does), and making the text (ptt-stt).
+//!
+//! A new sink (typing, clipboard) is a [`Sink`], a variant of [`Backend`] and a line in `sink::open`.
+#![forbid(unsafe_code)]
+
+mod actor;
+mod config;
+mod error;
+mod filter;
+pub mod metrics;
+mod queue;
+mod sink;
+
+use actix::Actor;
+use ptt_messages::{OutputCommand, OutputEvent, Port};
+
+pub use config::{Backend, OutputConfig, Trailing, WriteMode};
+pub use error::OutputError;
+pub use filter::filter;
+pub use sink::{CommandSink, FileSink, Sink, StdoutSink};
+
+/// Starts the actor on the current arbiter and its delivering thread.
+///
+/// # Errors
+/// What is wrong with the configured sink and can be seen before the first text: no command, a file in a directory
+/// that is not there.
+pub fn spawn(config: &OutputConfig, events: Port<OutputEvent>) -> Result<Port<OutputCommand>, OutputError> {
+    spawn_with(config, sink::open(config)?, events)
+}
+
+/// As [`spawn`], with a sink of your own; of the configuration only what ends a text is used.
+///
+/// # Errors
+/// [`OutputError::NoThread`].
+pub fn spawn_with(
+    config: &OutputConfig,
+    sink: Box<dyn Sink>,
+    events: Port<OutputEvent>,
+) -> Result<Port<OutputCommand>, OutputError> {
+    metrics::describe(sink.name());
+    let queue = queue::Queue::start(sink, config.trailing, events.clone())?;
+    Ok(Port::to(actor::NAME, &actor::Deliverer::new(queue, events).start()))
+}

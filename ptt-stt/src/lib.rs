@@ -1,1 +1,40 @@
-//! (being written)
+//! Speech to text: the role that hears segments of a take while it is spoken and gives the text when it is over.
+//!
+//! Here are the engines ([`engine`]), the thread that has one ([`worker`](self)), the decisions what to decode when
+//! ([`strategy`]) with the pure parts they stand on ([`context`], [`check`], [`clean`], [`join`], [`trim`]), and the
+//! models ([`model`]). Not here: microphones, voice activity, keys, and where a text goes.
+//!
+//! Texts never leave this crate but in [`ptt_messages::Transcript`]: no log, metric or error holds a word of them.
+
+mod actor;
+pub mod check;
+pub mod clean;
+mod config;
+pub mod context;
+pub mod engine;
+mod error;
+pub mod join;
+pub mod metrics;
+pub mod model;
+pub mod strategy;
+pub mod trim;
+mod worker;
+
+use std::sync::Arc;
+
+use ptt_messages::{Port, SttCommand, SttEvent};
+
+pub use config::SttConfig;
+pub use engine::Backend;
+pub use error::SttError;
+pub use strategy::StrategyKind;
+
+/// Starts the actor on the current arbiter, and its worker thread. The model is loaded at the first
+/// [`SttCommand::Load`], or at the first decode.
+///
+/// # Errors
+/// When the worker's thread cannot be started.
+pub fn spawn(config: &SttConfig, events: Port<SttEvent>) -> Result<Port<SttCommand>, SttError> {
+    let for_engine = config.clone();
+    actor::SttActor::spawn(config, Arc::new(move || engine::open(&for_engine)), events)
+}

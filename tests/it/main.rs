@@ -1,2 +1,28 @@
-#[test]
-fn nothing() {}
+//! The integration tests, in one binary because the engine is linked once. Cheap ones first: the shape of the workspace,
+//! each role's contract on the stock actors, all actors together, then the shipped program and real devices.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test picks the one message it waits for; a new variant needs no decision here"
+)]
+
+mod audio;
+mod binary;
+mod controller;
+mod faults;
+mod feedback;
+mod kernel;
+mod keyboard;
+mod metrics;
+mod output;
+mod pipeline;
+mod pulse;
+mod resources;
+mod rigs;
+mod stt;
+mod tidy;
+
+/// A section of the configuration from its TOML.
+fn section<T: serde::de::DeserializeOwned>(toml: &str) -> T {
+    toml::from_str(toml).unwrap_or_else(|error| panic!("{error}"))
+}

@@ -1,0 +1,223 @@
+//! What is known of the running daemon: written by the controller's events, read by the control socket and by commands
+//! that run the daemon inside themselves (`demo`, `bench`). Decides nothing.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Context, Handler};
+use ptt_messages::{Component, ControllerEvent, Outcome, Port, Posted, StateName, TakeId, TextPath};
+use serde::{Deserialize, Serialize};
+
+/// Events a follower may lag behind before it loses some.
+const FOLLOWER_BACKLOG: usize = 1_000;
+
+/// A snapshot for `ptt-app status`. Holds no text.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// State of the machine.
+    pub state: StateName,
+    /// Where keys come from, once they do.
+    pub keyboard: Option<String>,
+    /// The open microphone.
+    pub microphone: Option<String>,
+    /// The resident model.
+    pub model: Option<String>,
+    /// The running take, or the last one.
+    pub take: Option<TakeId>,
+    /// Takes that ended, by outcome.
+    pub takes: Vec<(Outcome, u64)>,
+    /// Of the last take with a text.
+    pub last: Option<LastText>,
+    /// The last fault's message, until a text was delivered after it.
+    pub fault: Option<String>,
+}
+
+/// How the last text came about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastText {
+    /// Its take.
+    pub take: TakeId,
+    /// How.
+    pub path: TextPath,
+    /// From the release to the text, in milliseconds.
+    pub release_to_text_ms: f64,
+    /// Characters in it.
+    pub chars: usize,
+}
+
+/// Shared by everyone who watches.
+#[derive(Debug, Default)]
+pub struct Board {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    status: Status,
+    followers: Vec<SyncSender<ControllerEvent>>,
+}
+
+impl Board {
+    /// The daemon as it is now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.lock().status.clone()
+    }
+
+    /// Every event from now on. A follower that does not read loses events rather than holding anything up.
+    #[must_use]
+    pub fn follow(&self) -> Receiver<ControllerEvent> {
+        let (sender, receiver) = sync_channel(FOLLOWER_BACKLOG);
+        self.lock().followers.push(sender);
+        receiver
+    }
+
+    /// Waits until `wanted` holds, at most `patience`. Tells whether it does.
+    #[must_use]
+    pub fn wait_until(&self, patience: Duration, wanted: impl Fn(&Status) -> bool) -> bool {
+        let until = Instant::now() + patience;
+        let mut inner = self.lock();
+        while !wanted(&inner.status) {
+            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+                return false;
+            };
+            inner = self.changed.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Takes an event in and hands it on.
+    pub fn note(&self, event: &ControllerEvent) {
+        let mut inner = self.lock();
+        inner.status.note(event);
+        inner.followers.retain(|f| !matches!(f.try_send(event.clone()), Err(TrySendError::Disconnected(_))));
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic while noting leaves a status that is at worst one event old.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Status {
+    /// How many takes ended in this way.
+    #[must_use]
+    pub fn ended(&self, outcome: Outcome) -> u64 {
+        self.takes.iter().find(|(o, _)| *o == outcome).map_or(0, |(_, n)| *n)
+    }
+
+    fn note(&mut self, event: &ControllerEvent) {
+        match event {
+            ControllerEvent::Transition { take, to, .. } => {
+                self.state = *to;
+                self.take = take.or(self.take);
+            }
+            ControllerEvent::Text { take, text, path, release_to_text, .. } => {
+                self.last = Some(LastText {
+                    take: *take,
+                    path: *path,
+                    release_to_text_ms: release_to_text.as_secs_f64() * 1e3,
+                    chars: text.chars(),
+                });
+            }
+            ControllerEvent::Ended { outcome, .. } => match self.takes.iter_mut().find(|(o, _)| o == outcome) {
+                Some((_, n)) => *n += 1,
+                None => self.takes.push((*outcome, 1)),
+            },
+            ControllerEvent::Delivered { .. } => self.fault = None,
+            ControllerEvent::Fault { fault, .. } => self.fault = Some(fault.message.clone()),
+            ControllerEvent::Part { component: Component::Keyboard, what } => self.keyboard.clone_from(what),
+            ControllerEvent::Part { component: Component::Recorder, what } => self.microphone.clone_from(what),
+            ControllerEvent::Part { component: Component::Stt, what } => self.model.clone_from(what),
+            ControllerEvent::Part { .. } | ControllerEvent::Stage { .. } | ControllerEvent::Partial { .. } => {}
+        }
+    }
+}
+
+/// The actor at the end of the controller's observer port.
+pub(crate) struct Observer(pub(crate) Arc<Board>);
+
+impl Observer {
+    pub(crate) fn start_on(board: Arc<Board>) -> Port<ControllerEvent> {
+        Port::to("observer", &Self(board).start())
+    }
+}
+
+impl Actor for Observer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(1_000);
+    }
+}
+
+impl Handler<Posted<ControllerEvent>> for Observer {
+    type Result = ();
+
+    fn handle(&mut self, message: Posted<ControllerEvent>, _: &mut Context<Self>) {
+        self.0.note(&message.body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ptt_messages::{Fault, FaultKind, Moment};
+
+    use super::*;
+
+    fn moved(to: StateName) -> ControllerEvent {
+        ControllerEvent::Transition {
+            take: Some(TakeId(1)),
+            from: StateName::Idle,
+            to,
+            input: "key_down".into(),
+            at: Moment::default(),
+            took: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn the_status_follows_the_events() {
+        let board = Board::default();
+        let follower = board.follow();
+        board.note(&moved(StateName::Recording));
+        let fault = Fault::new(Component::Output, FaultKind::Broken, "the command failed");
+        board.note(&ControllerEvent::Fault { take: None, fault });
+        board.note(&ControllerEvent::Ended { take: TakeId(1), outcome: Outcome::Text });
+        board.note(&ControllerEvent::Ended { take: TakeId(2), outcome: Outcome::Text });
+        let status = board.status();
+        assert_eq!(status.state, StateName::Recording);
+        assert_eq!(status.take, Some(TakeId(1)));
+        assert_eq!(status.ended(Outcome::Text), 2);
+        assert_eq!(status.fault.as_deref(), Some("the command failed"));
+        assert_eq!(follower.try_iter().count(), 4);
+        board.note(&ControllerEvent::Delivered { take: TakeId(2), sink: "file".into() });
+        assert_eq!(board.status().fault, None);
+    }
+
+    #[test]
+    fn a_follower_that_does_not_read_holds_nothing_up() {
+        let board = Board::default();
+        let lazy = board.follow();
+        for _ in 0..FOLLOWER_BACKLOG + 10 {
+            board.note(&moved(StateName::Recording));
+        }
+        assert_eq!(lazy.try_iter().count(), FOLLOWER_BACKLOG);
+        drop(lazy);
+        board.note(&moved(StateName::Idle));
+        assert!(board.lock().followers.is_empty());
+    }
+
+    #[test]
+    fn waiting_ends_when_it_holds_or_when_patience_does() {
+        let board = Arc::new(Board::default());
+        assert!(!board.wait_until(Duration::from_millis(1), |s| s.state == StateName::Processing));
+        let other = Arc::clone(&board);
+        let writer = std::thread::spawn(move || other.note(&moved(StateName::Processing)));
+        assert!(board.wait_until(Duration::from_secs(10), |s| s.state == StateName::Processing));
+        writer.join().unwrap();
+    }
+}

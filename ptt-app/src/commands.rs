@@ -1,0 +1,60 @@
+//! One module per command. What is printed to stdout is what was asked for; everything else goes to stderr.
+
+pub(crate) mod bench;
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod devices;
+mod driver;
+pub(crate) mod keys;
+pub(crate) mod models;
+pub(crate) mod run;
+mod measure;
+mod stats;
+pub(crate) mod status;
+pub(crate) mod transcribe;
+
+use std::io::Write;
+use std::sync::mpsc::Receiver;
+
+use ptt_messages::{ControllerEvent, Outcome};
+
+use crate::exit_code::{Exit, Failure};
+
+/// Writes one line of a command's answer. A closed pipe ends the command quietly, as with every Unix filter.
+fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| match e.kind() {
+        std::io::ErrorKind::BrokenPipe => Failure::new(Exit::Ok, String::new()),
+        _ => Failure::new(Exit::Failed, format!("cannot write to standard output: {e}")),
+    })
+}
+
+fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    say(serde_json::to_string(value).expect("answers are plain values"))
+}
+
+/// Waits for the first take that was more than a tap to end, and for its text to be out. `None` when the daemon ended
+/// before that.
+pub(crate) fn outcome_of_one_take(events: &Receiver<ControllerEvent>) -> Option<Exit> {
+    let mut text_of = None;
+    for event in events {
+        match event {
+            ControllerEvent::Ended { outcome: Outcome::Tap, .. } => {}
+            ControllerEvent::Ended { take, outcome: Outcome::Text } => text_of = Some(take),
+            ControllerEvent::Ended { outcome: Outcome::Empty | Outcome::Cancelled, .. } => return Some(Exit::Ok),
+            ControllerEvent::Ended { outcome: Outcome::Salvaged | Outcome::NotStarted, .. } => {
+                return Some(Exit::Failed);
+            }
+            ControllerEvent::Delivered { take, .. } if text_of == Some(take) => return Some(Exit::Ok),
+            ControllerEvent::Fault { take, .. } if text_of.is_some() && take == text_of => return Some(Exit::Failed),
+            ControllerEvent::Transition { .. }
+            | ControllerEvent::Stage { .. }
+            | ControllerEvent::Partial { .. }
+| ControllerEvent::Part { .. }
+            | ControllerEvent::Text { .. }
+            | ControllerEvent::Delivered { .. }
+            | ControllerEvent::Fault { .. } => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,163 @@
+//! Logs to stderr and metrics to Prometheus. What is logged and counted is decided where it happens.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
+use metrics_util::debugging::{DebuggingRecorder, Snapshotter};
+use metrics_util::layers::FanoutBuilder;
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogConfig, LogFormat, MetricsConfig};
+use crate::exit_code::{Exit, Failure};
+
+/// Upper bounds in seconds of every histogram of latencies. The design targets 1, 5, 10, 20, 50 and 100 ms are exact
+/// boundaries, so that "how many met it" is a count and not an estimate.
+pub const LATENCY_BUCKETS: [f64; 24] = [
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2,
+    0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0,
+];
+
+/// Upper bounds in seconds of histograms of lengths (takes, states): up to ten minutes.
+pub const LENGTH_BUCKETS: [f64; 12] = [0.15, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 600.0];
+
+/// Upper bounds of ratios such as the real-time factor.
+pub const RATIO_BUCKETS: [f64; 11] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0];
+
+/// Starts logging to stderr.
+///
+/// # Errors
+/// When `log.filter` is not a filter.
+pub fn start_log(config: &LogConfig) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.filter).map_err(|e| {
+        Failure::new(
+            Exit::Config,
+            format!("log.filter = \"{}\": {e}; use a level such as \"info\" or \"info,ptt_audio=debug\"", config.filter),
+        )
+    })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber in one process (tests) keeps the first.
+    let _ = match config.format {
+        LogFormat::Text => lines.with_target(false).compact().try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}
+
+/// Starts the recorder and, where enabled, the endpoint on a thread of its own, so that a slow scraper can delay
+/// nothing. A taken port is a warning: dictating goes on without the endpoint.
+pub fn start_metrics(config: &MetricsConfig) {
+    install(prometheus(config));
+}
+
+/// The same, and every measurement is also kept as it is, for a command that reports percentiles at its end.
+#[must_use]
+pub fn start_metrics_and_keep(config: &MetricsConfig) -> Snapshotter {
+    let exact = DebuggingRecorder::new();
+    let snapshotter = exact.snapshotter();
+    install(FanoutBuilder::default().add_recorder(prometheus(config)).add_recorder(exact).build());
+    snapshotter
+}
+
+fn install(recorder: impl metrics::Recorder + Sync + 'static) {
+    // A second recorder in one process (tests) keeps the first.
+    let _ = metrics::set_global_recorder(recorder);
+    describe();
+}
+
+fn prometheus(config: &MetricsConfig) -> PrometheusRecorder {
+    match config.enabled.then(|| serve(config)) {
+        Some(Ok(recorder)) => return recorder,
+        Some(Err(why)) => warn!(
+            listen = %config.listen, %why,
+            "no /metrics; dictation works without it (metrics.listen sets another address, metrics.enabled=false silences this)"
+        ),
+        None => {}
+    }
+    let recorder = builder().build_recorder();
+    let handle = recorder.handle();
+    // Without the endpoint the histograms still have to be drained.
+    in_background(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            handle.run_upkeep();
+        }
+    });
+    recorder
+}
+
+fn serve(config: &MetricsConfig) -> Result<PrometheusRecorder, String> {
+    // Its error names the operating system's reason; the exporter's does not.
+    TcpListener::bind(config.listen).map_err(|e| e.to_string())?;
+    let runtime = runtime().map_err(|e| e.to_string())?;
+    let (recorder, exporter) = {
+        let _inside = runtime.enter();
+        builder().with_http_listener(config.listen).build().map_err(|e| e.to_string())?
+    };
+    info!(url = %format!("http://{}/metrics", config.listen), "metrics");
+    let serve = move || {
+        if runtime.block_on(exporter).is_err() {
+            warn!("the metrics endpoint ended");
+        }
+    };
+    std::thread::Builder::new().name("ptt-metrics".into()).spawn(serve).map_err(|e| e.to_string())?;
+    Ok(recorder)
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+fn in_background(work: impl Future<Output = ()> + Send + 'static) {
+    let run = move || {
+        if let Ok(runtime) = runtime() {
+            runtime.block_on(work);
+        }
+    };
+    let _ = std::thread::Builder::new().name("ptt-metrics".into()).spawn(run);
+}
+
+fn builder() -> PrometheusBuilder {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)
+        .and_then(|b| b.set_buckets_for_metric(Matcher::Full("ptt_state_seconds".into()), &LENGTH_BUCKETS))
+        .and_then(|b| b.set_buckets_for_metric(Matcher::Full("ptt_take_seconds".into()), &LENGTH_BUCKETS))
+        .and_then(|b| b.set_buckets_for_metric(Matcher::Suffix("_ratio".into()), &RATIO_BUCKETS))
+        .expect("no list of buckets is empty")
+}
+
+/// Every crate describes its own metrics; zeros are exported before the first take.
+fn describe() {
+    ptt_messages::stage::describe();
+    ptt_controller::metrics::describe();
+    ptt_keyboard::metrics::describe();
+    ptt_audio::metrics::describe();
+    ptt_stt::metrics::describe();
+    ptt_feedback::metrics::describe();
+    ptt_output::metrics::describe("stdout");
+    ptt_resources::metrics::describe();
+    metrics::describe_gauge!("ptt_build_info", "Always 1; the label tells the version");
+    metrics::gauge!("ptt_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_is_an_exact_boundary() {
+        for stage in ptt_messages::Stage::ALL {
+            if let Some(target) = stage.target() {
+                assert!(LATENCY_BUCKETS.contains(&target.as_secs_f64()), "{stage:?}");
+            }
+        }
+        assert!(LATENCY_BUCKETS.is_sorted() && LENGTH_BUCKETS.is_sorted() && RATIO_BUCKETS.is_sorted());
+    }
+
+    #[test]
+    fn a_wrong_filter_is_a_configuration_error() {
+        let config = LogConfig { filter: "info,=".into(), ..LogConfig::default() };
+        assert_eq!(start_log(&config).unwrap_err().exit, Exit::Config);
+    }
+}

@@ -1,0 +1,162 @@
+//! The actor: passes commands on to the capture thread, and starts another thread when that one died.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use ptt_messages::{Port, Posted, RecorderCommand, RecorderEvent};
+
+use crate::capture::Capture;
+use crate::config::AudioConfig;
+use crate::error::AudioError;
+use crate::source::CaptureSource;
+
+/// The recorder's mailbox.
+#[derive(Debug)]
+pub(crate) struct RecorderActor {
+    config: AudioConfig,
+    source: Arc<dyn CaptureSource>,
+    events: Port<RecorderEvent>,
+    capture: Capture,
+}
+
+impl RecorderActor {
+    pub(crate) fn new(
+        config: &AudioConfig,
+        source: Arc<dyn CaptureSource>,
+        events: Port<RecorderEvent>,
+    ) -> Result<Self, AudioError> {
+        let capture = Capture::start(config.clone(), Arc::clone(&source), events.clone())?;
+        Ok(Self { config: config.clone(), source, events, capture })
+    }
+}
+
+impl Actor for RecorderActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(100);
+    }
+}
+
+impl Handler<Posted<RecorderCommand>> for RecorderActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Posted<RecorderCommand>, _ctx: &mut Self::Context) {
+        let command = message.open("recorder");
+        let Err(command) = self.capture.tell(command) else { return };
+        tracing::error!("the capture thread died; starting another one");
+        let told = Capture::start(self.config.clone(), Arc::clone(&self.source), self.events.clone())
+            .and_then(|capture| {
+                self.capture = capture;
+                let dead = |_| AudioError::Thread { reason: "it ended at once".to_owned() };
+                self.capture.tell(command.clone()).map_err(dead)
+            });
+        if let (Err(error), RecorderCommand::Start { take, .. }) = (told, command) {
+            self.events.post(RecorderEvent::StartFailed { take, fault: error.fault() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ptt_messages::{Moment, TakeId};
+    use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+    use super::*;
+    use crate::config::{BackendKind, WavPace};
+
+    struct Probe(UnboundedSender<RecorderEvent>);
+
+    impl Actor for Probe {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Posted<RecorderEvent>> for Probe {
+        type Result = ();
+
+        fn handle(&mut self, message: Posted<RecorderEvent>, _ctx: &mut Self::Context) {
+            let _ = self.0.send(message.body);
+        }
+    }
+
+    fn recorder(config: &AudioConfig) -> (Port<RecorderCommand>, UnboundedReceiver<RecorderEvent>) {
+        let (tell, events) = unbounded_channel();
+        let probe = Probe(tell).start();
+        (crate::spawn(config, Port::to("probe", &probe)).unwrap(), events)
+    }
+
+    /// Plays a second of a tone and returns the take it made.
+    async fn played(pace: WavPace) -> (Vec<f32>, ptt_messages::TakeSummary, Vec<f32>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tone.wav");
+        let tone: Vec<f32> = (0..16_000).map(|n| (n as f32 * 0.2).sin() * 0.5).collect();
+        crate::file::tests::write_wav(&path, 16_000, 1, &tone);
+        let (recorder, mut events) = recorder(&AudioConfig {
+            backend: BackendKind::Wav,
+            wav: vec![path],
+            wav_pace: pace,
+            ..AudioConfig::default()
+        });
+        recorder.post(RecorderCommand::Open);
+        assert!(matches!(events.recv().await, Some(RecorderEvent::Opened { .. })));
+        let take = TakeId(1);
+        if pace == WavPace::RealTime {
+            // A second of silence before the press, from which the pre-roll comes.
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+        recorder.post(RecorderCommand::Start { take, press: Moment::now() });
+        assert!(matches!(events.recv().await, Some(RecorderEvent::Started { .. })));
+        if pace == WavPace::RealTime {
+            tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+        }
+        recorder.post(RecorderCommand::Stop { take, release: Moment::now() });
+        loop {
+            match events.recv().await {
+                Some(RecorderEvent::Finished { tail, summary }) => {
+                    return (tail.clip.samples().to_vec(), summary, tone);
+                }
+                Some(RecorderEvent::Heard(_) | RecorderEvent::SpeechResumed { .. }) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Where the tone begins in a take.
+    fn offset(heard: &[f32], tone: &[f32]) -> usize {
+        let begin = heard.iter().position(|s| s.abs() > 0.01).unwrap() - 1;
+        for (a, b) in heard[begin..].iter().zip(tone) {
+            assert!((a - b).abs() < 0.001, "the file is played as it is");
+        }
+        begin
+    }
+
+    #[actix::test]
+    async fn a_file_played_fast_is_the_take() {
+        let (heard, summary, tone) = played(WavPace::Fast).await;
+        assert_eq!(offset(&heard, &tone), 4_800, "the pre-roll lies before it");
+        assert!((20_800..=28_800).contains(&heard.len()), "{}", heard.len());
+        assert!(!summary.cut_short && !summary.digital_silence);
+        let (again, ..) = played(WavPace::Fast).await;
+        assert_eq!(again, heard);
+    }
+
+    #[actix::test]
+    async fn a_file_played_in_real_time_begins_at_the_press() {
+        let (heard, summary, tone) = played(WavPace::RealTime).await;
+        // A press is heard of within the block it falls into, unless this machine is very busy.
+        let late = offset(&heard, &tone).saturating_sub(4_800);
+        assert!(late <= 1_600, "{late} samples late");
+        assert_eq!(summary.pre_roll.as_millis(), 300);
+    }
+
+    #[actix::test]
+    async fn a_microphone_that_is_not_there_says_what_to_do() {
+        let config = AudioConfig { device: "no such device".to_owned(), ..AudioConfig::default() };
+        let (recorder, mut events) = recorder(&config);
+        let asked = Moment::now();
+        recorder.post(RecorderCommand::Start { take: TakeId(1), press: asked });
+        let Some(RecorderEvent::StartFailed { fault, .. }) = events.recv().await else { panic!() };
+        assert!(Moment::now().since(asked).as_millis() < 1_500);
+        assert!(fault.message.contains(';'), "{fault}");
+    }
+}

@@ -1,0 +1,150 @@
+//! The section `[audio]` of the configuration.
+
+use std::path::PathBuf;
+
+use ptt_messages::Within;
+use serde::{Deserialize, Serialize};
+
+/// Where audio comes from, when the microphone is open, and where a take begins, pauses and ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AudioConfig {
+    /// What plays the microphone.
+    pub backend: BackendKind,
+    /// Which sound system the `cpal` backend asks.
+    pub host: HostChoice,
+    /// `default`, or a device's name, id, or a part of its name.
+    pub device: String,
+    /// When the microphone is open.
+    pub microphone: MicrophonePolicy,
+    /// How long after a take `idle_close` closes the microphone.
+    pub idle_close_s: Within<1, 86_400>,
+    /// Audio from before the press that belongs to the take.
+    pub pre_roll_ms: Within<0, 1_000>,
+    /// The longest a take goes on after the release; it does only while speech is heard.
+    pub post_roll_ms: Within<0, 2_000>,
+    /// Silence after speech that is worth a decode in the background.
+    pub pause_ms: Within<100, 2_000>,
+    /// Silence after speech that closes a segment for good.
+    pub commit_pause_ms: Within<200, 5_000>,
+    /// Speech a segment must hold before a pause may close it.
+    pub commit_min_s: Within<1, 20>,
+    /// No audio from an open microphone for this long is a fault.
+    pub starve_ms: Within<100, 10_000>,
+    /// The score from which on the voice-activity detector's verdict is "speech".
+    pub vad_threshold_percent: Within<20, 95>,
+    /// Files the `wav` backend plays, one per take, in turn.
+    pub wav: Vec<PathBuf>,
+    /// How often the list of files is played; 0 is for ever.
+    pub wav_repeat: Within<0, 1_000_000>,
+    /// Whether the `wav` backend takes as long as its files are.
+    pub wav_pace: WavPace,
+    /// What the `silence` backend sounds like.
+    pub silence: SilenceKind,
+}
+
+impl Default for AudioConfig {
+    fn default() -> Self {
+        Self {
+            backend: BackendKind::Cpal,
+            host: HostChoice::Auto,
+            device: "default".to_owned(),
+            microphone: MicrophonePolicy::Always,
+            idle_close_s: Within::new(30),
+            pre_roll_ms: Within::new(300),
+            post_roll_ms: Within::new(500),
+            pause_ms: Within::new(240),
+            commit_pause_ms: Within::new(400),
+            commit_min_s: Within::new(5),
+            starve_ms: Within::new(500),
+            vad_threshold_percent: Within::new(50),
+            wav: Vec::new(),
+            wav_repeat: Within::new(0),
+            wav_pace: WavPace::RealTime,
+            silence: SilenceKind::Digital,
+        }
+    }
+}
+
+/// What plays the microphone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendKind {
+    /// A real one, through the sound system.
+    Cpal,
+    /// Audio files.
+    Wav,
+    /// Nobody speaks.
+    Silence,
+}
+
+/// Which sound system is asked for the microphone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostChoice {
+    /// The first of the others that works, in the order they stand here.
+    Auto,
+    /// Natively; only in a build with the feature `pipewire`.
+    PipeWire,
+    /// Natively, which PipeWire understands too.
+    PulseAudio,
+    /// The kernel's devices, and the plugins of alsa-lib.
+    Alsa,
+}
+
+/// When the microphone is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MicrophonePolicy {
+    /// As long as takes may come: no take waits for it, and each has its pre-roll.
+    Always,
+    /// From the press to the end of the take: no pre-roll, and the first word may be lost while it opens.
+    OnPress,
+    /// From a press on, until no take came for `idle_close_s`.
+    IdleClose,
+}
+
+/// How fast files are played as the microphone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WavPace {
+    /// As fast as they would be spoken.
+    RealTime,
+    /// The whole file is there when the take starts.
+    Fast,
+}
+
+/// What silence is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SilenceKind {
+    /// Every sample is zero: a dead or muted microphone.
+    Digital,
+    /// Noise at -70 dBFS: a quiet room.
+    Room,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_survives_a_round_trip() {
+        let json = serde_json::to_string(&AudioConfig::default()).unwrap();
+        assert_eq!(serde_json::from_str::<AudioConfig>(&json).unwrap(), AudioConfig::default());
+        assert_eq!(serde_json::from_str::<AudioConfig>("{}").unwrap(), AudioConfig::default());
+    }
+
+    #[test]
+    fn what_is_not_known_or_out_of_range_is_an_error() {
+        for (json, expected) in [
+            (r#"{"pre_rol_ms": 1}"#, "unknown field `pre_rol_ms`"),
+            (r#"{"pre_roll_ms": 1001}"#, "allowed is 0 to 1000"),
+            (r#"{"microphone": "sometimes"}"#, "`always`, `on_press`, `idle_close`"),
+            (r#"{"host": "jack"}"#, "`auto`, `pipewire`, `pulseaudio`, `alsa`"),
+        ] {
+            let error = serde_json::from_str::<AudioConfig>(json).unwrap_err().to_string();
+            assert!(error.contains(expected), "{json}: {error}");
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! The recorder without its thread: commands, audio and time go in, events come out. Time is an argument; devices are
+//! behind [`CaptureSource`](crate::source::CaptureSource).
+//!
+//! Its owner calls [`Recorder::turn`] whenever it is woken: by a block, a command, the link, or the alarm of the last
+//! turn.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use ptt_messages::{Moment, RecorderCommand, RecorderEvent, TakeId};
+
+use crate::clock::{SampleClock, length};
+use crate::config::{AudioConfig, MicrophonePolicy};
+use crate::dsp::Intake;
+use crate::error::AudioError;
+use crate::history::{CAPACITY, History};
+use crate::link::Link;
+use crate::metrics::Handles;
+use crate::source::Cue;
+use crate::take::{Rules, Take};
+use crate::vad::{FRAME, Vad};
+
+/// How long a take waits for a microphone that is not open yet.
+const START_PATIENCE: Duration = Duration::from_millis(900);
+
+/// How long a microphone just opened may take to its first audio: an idle sound server's first block can be 2 s late.
+const FIRST_AUDIO: Duration = Duration::from_secs(3);
+
+/// Waits before a lost microphone is opened again.
+const RETRY_MS: [u64; 6] = [100, 200, 500, 1_000, 2_000, 5_000];
+
+/// An alarm this late means that the whole program did not run, so that silence is nobody's fault.
+const ASLEEP: Duration = Duration::from_millis(100);
+
+/// How far back a press may lie; what is older was not kept for it.
+const MOST_PAST: u64 = 20 * 16_000;
+
+/// How much a take that begins in the past hears per turn: it catches up at ten times speed, so that a `Stop` on its
+/// way finds it before it has heard far beyond the release.
+const CATCH_UP: u64 = 1_600;
+
+struct Running {
+    take: Take,
+    at_once: bool,
+}
+
+struct Waiting {
+    take: TakeId,
+    press: Moment,
+    until: Moment,
+}
+
+/// The recorder.
+pub struct Recorder {
+    rules: Rules,
+    policy: MicrophonePolicy,
+    idle_close: Duration,
+    starve: Duration,
+    link: Link,
+    vad: Box<dyn Vad>,
+    intake: Intake,
+    /// Frames of the stream so far, at its own rate, and the history's end when it began.
+    frames: u64,
+    base: u64,
+    history: History,
+    clock: SampleClock,
+    fresh: Vec<f32>,
+    running: Option<Running>,
+    waiting: Option<Waiting>,
+    /// Takes may come.
+    listening: bool,
+    /// Audio arrived on this link.
+    delivering: bool,
+    /// Since when the link is wished for, and when it last showed life.
+    wished: Moment,
+    alive: Moment,
+    idle_since: Moment,
+    retry_at: Option<Moment>,
+    failures: usize,
+    alarm: Option<Moment>,
+    told: Vec<RecorderEvent>,
+    metrics: Handles,
+}
+
+impl Recorder {
+    /// A recorder whose link is closed.
+    #[must_use]
+    pub fn new(config: &AudioConfig, link: Link, vad: Box<dyn Vad>) -> Self {
+        Self {
+            rules: Rules::from(config),
+            policy: config.microphone,
+            idle_close: config.idle_close_s.secs(),
+            starve: config.starve_ms.millis(),
+            link,
+            vad,
+            intake: Intake::new(16_000, 1),
+            frames: 0,
+            base: 0,
+            history: History::default(),
+            clock: SampleClock::default(),
+            fresh: Vec::with_capacity(4_096),
+            running: None,
+            waiting: None,
+            listening: false,
+            delivering: false,
+            wished: Moment::default(),
+            alive: Moment::default(),
+            idle_since: Moment::default(),
+            retry_at: None,
+            failures: 0,
+            alarm: None,
+            told: Vec::new(),
+            metrics: Handles::new(),
+        }
+    }
+
+    /// What is to be told since the last call.
+    pub fn told(&mut self) -> Vec<RecorderEvent> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Does as told. [`Recorder::turn`] must follow.
+    pub fn command(&mut self, command: RecorderCommand, now: Moment) {
+        match command {
+            RecorderCommand::Open => {
+                self.listening = true;
+                if self.policy == MicrophonePolicy::Always {
+                    self.open(now);
+                }
+            }
+            RecorderCommand::Close => {
+                self.listening = false;
+                self.cut_short();
+                if let Some(Waiting { take, .. }) = self.waiting.take() {
+                    let fault = AudioError::Closed.fault();
+                    self.told.push(RecorderEvent::StartFailed { take, fault });
+                }
+                self.close();
+            }
+            RecorderCommand::Start { take, press } => self.start(take, press, now),
+            RecorderCommand::Stop { take, release } => self.stop(take, release),
+            RecorderCommand::Abort { take } => {
+                let waited = self.waiting.take_if(|waiting| waiting.take == take).is_some();
+                let ran = self.running.take_if(|running| running.take.id() == take).is_some();
+                if waited || ran {
+                    self.after_take(now);
+                }
+                self.told.push(RecorderEvent::Cleared { take });
+            }
+        }
+    }
+
+    /// Takes what has arrived and does what is due. Returns when it wants to be called again at the latest.
+    pub fn turn(&mut self, now: Moment) -> Option<Moment> {
+        if self.alarm.is_some_and(|alarm| now > alarm + ASLEEP) {
+            self.alive = now;
+        }
+        self.poll_link(now);
+        self.drain(now);
+        self.look_for_loss(now);
+        self.begin_waiting(now);
+        self.timers(now);
+        // A wish made in this turn starts now, not at the next one.
+        self.poll_link(now);
+        self.alarm = self.next_alarm();
+        self.alarm
+    }
+
+    fn start(&mut self, take: TakeId, press: Moment, now: Moment) {
+        if self.running.is_some() || self.waiting.is_some() {
+            let fault = AudioError::TakeRunning.fault();
+            self.told.push(RecorderEvent::StartFailed { take, fault });
+            return;
+        }
+        self.waiting = Some(Waiting { take, press, until: now + START_PATIENCE });
+        self.open(now);
+    }
+
+    fn stop(&mut self, id: TakeId, release: Moment) {
+        let Some(running) = self.running.as_mut().filter(|running| running.take.id() == id) else { return };
+        if running.at_once {
+            running.take.release(self.history.end());
+            // What a microphone would have gone on hearing.
+            let silence = vec![0.0; usize::try_from(self.rules.post_roll).unwrap_or(0) + FRAME];
+            self.history.push(&silence);
+        } else if let Some(number) = self.clock.number_at(release) {
+            running.take.release(number);
+        }
+    }
+
+    fn open(&mut self, now: Moment) {
+        if self.link.opened().is_none() {
+            self.wished = now;
+        }
+        self.retry_at = None;
+        self.link.open();
+    }
+
+    fn close(&mut self) {
+        self.link.close();
+        self.delivering = false;
+        self.retry_at = None;
+        self.history.wipe();
+        self.metrics.open.set(0.0);
+    }
+
+    fn connected(&mut self, now: Moment) {
+        let Some(opened) = self.link.opened() else { return };
+        self.intake = Intake::new(opened.format.rate_hz, opened.format.channels);
+        self.history.restart();
+        self.clock.restart();
+        self.base = self.history.end();
+        self.frames = 0;
+        self.alive = now;
+        self.delivering = false;
+        if !opened.format.live {
+            self.delivers(now);
+        }
+    }
+
+    fn poll_link(&mut self, now: Moment) {
+        match self.link.poll() {
+            Some(Ok(())) => self.connected(now),
+            Some(Err(error)) => self.failed(&error, now),
+            None => {}
+        }
+    }
+
+    /// The first audio of a link is there.
+    fn delivers(&mut self, now: Moment) {
+        let Some(opened) = self.link.opened() else { return };
+        let format = opened.format.clone();
+        self.delivering = true;
+        self.failures = 0;
+        self.idle_since = now;
+        self.metrics.open.set(1.0);
+        self.metrics.opening.record(now.since(self.wished));
+        self.told.push(RecorderEvent::Opened {
+            device: format.device,
+            rate_hz: format.rate_hz,
+            channels: format.channels,
+        });
+    }
+
+    fn drain(&mut self, now: Moment) {
+        loop {
+            let Some(opened) = self.link.opened() else { return };
+            let rate = u64::from(opened.format.rate_hz.max(1));
+            let channels = opened.format.channels.max(1) as usize;
+            let Some((block, samples)) = opened.drain.next() else { break };
+            self.clock.note(self.base + self.frames * 16_000 / rate, block.captured);
+            self.frames += (samples.len() / channels) as u64;
+            self.fresh.clear();
+            self.intake.push(samples, &mut self.fresh);
+            self.history.push(&self.fresh);
+            self.alive = now;
+            if !self.delivering {
+                self.delivers(now);
+            }
+            self.hear(now);
+            self.metrics.block.record(Moment::now().since(block.arrived));
+        }
+        self.hear(now);
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        self.metrics.found(self.intake.findings());
+        self.metrics
+            .buffer_fill
+            .set(self.running.as_ref().map_or(0.0, |r| r.take.held() as f64 / CAPACITY as f64));
+        if let Some(opened) = self.link.opened() {
+            let tally = opened.drain.tally();
+            self.metrics.dropped.increment(tally.dropped.swap(0, Relaxed));
+            self.metrics.xruns.increment(tally.xruns.swap(0, Relaxed));
+            self.metrics.moved.increment(tally.moved.swap(0, Relaxed));
+            self.metrics.ring_fill.set(opened.drain.fill());
+        }
+    }
+
+    fn hear(&mut self, now: Moment) {
+        let Some(running) = &mut self.running else { return };
+        let take = &mut running.take;
+        let limit = if running.at_once || take.released() { u64::MAX } else { take.heard() + CATCH_UP };
+        let events = take.hear(&self.history, self.vad.as_mut(), limit);
+        let summary = match events.last() {
+            Some(RecorderEvent::Finished { summary, .. }) => Some(*summary),
+            _ => None,
+        };
+        self.told.extend(events);
+        if let Some(summary) = summary {
+            self.metrics.take.record(summary.length);
+            self.metrics.speech.record(length(take.speech()));
+            self.running = None;
+            self.after_take(now);
+        }
+    }
+
+    fn look_for_loss(&mut self, now: Moment) {
+        let Some(opened) = self.link.opened() else { return };
+        if let Some(loss) = opened.drain.tally().lost() {
+            self.lose(&AudioError::Lost { reason: loss.reason(), kind: loss.kind() }, now);
+            return;
+        }
+        let patience = if self.delivering { self.starve } else { FIRST_AUDIO.max(self.starve) };
+        let silent = now.since(self.alive);
+        if opened.format.live && silent >= patience {
+            self.metrics.starvations.increment(1);
+            self.lose(&AudioError::Starved { silent }, now);
+        }
+    }
+
+    /// An open link is lost.
+    fn lose(&mut self, error: &AudioError, now: Moment) {
+        let fault = error.fault();
+        tracing::warn!(%fault, "microphone lost");
+        self.metrics.lost.increment(1);
+        if let Some(running) = &self.running {
+            let take = running.take.id();
+            self.told.push(RecorderEvent::Failed { take, fault });
+            self.cut_short();
+        } else if self.waiting.is_none() {
+            self.told.push(RecorderEvent::Lost(fault));
+        }
+        self.close();
+        self.try_again(now);
+    }
+
+    /// The link could not be opened.
+    fn failed(&mut self, error: &AudioError, now: Moment) {
+        let fault = error.fault();
+        if let Some(Waiting { take, .. }) = self.waiting.take() {
+            self.told.push(RecorderEvent::StartFailed { take, fault });
+        } else if self.failures == 0 {
+            tracing::warn!(%fault, "microphone not open");
+            self.told.push(RecorderEvent::Lost(fault));
+        }
+        self.try_again(now);
+    }
+
+    fn try_again(&mut self, now: Moment) {
+        if self.waiting.is_some() {
+            self.open(now);
+        } else if self.listening && self.policy == MicrophonePolicy::Always {
+            let wait = RETRY_MS[self.failures.min(RETRY_MS.len() - 1)];
+            self.retry_at = Some(now + Duration::from_millis(wait));
+            self.failures += 1;
+        }
+    }
+
+    fn begin_waiting(&mut self, now: Moment) {
+        let Some(&Waiting { take, press, until }) = self.waiting.as_ref() else { return };
+        if self.delivering {
+            self.waiting = None;
+            self.begin(take, press, now);
+        } else if now >= until {
+            self.waiting = None;
+            let error = match self.link.opened() {
+                Some(_) => AudioError::Starved { silent: START_PATIENCE },
+                None => AudioError::NoAnswer { within: START_PATIENCE },
+            };
+            self.told.push(RecorderEvent::StartFailed { take, fault: error.fault() });
+            self.after_take(now);
+        }
+    }
+
+    fn begin(&mut self, id: TakeId, press: Moment, now: Moment) {
+        let Some(opened) = self.link.opened() else { return };
+        let cue = match opened.stream.take_begins(press) {
+            Ok(cue) => cue,
+            Err(error) => {
+                self.told.push(RecorderEvent::StartFailed { take: id, fault: error.fault() });
+                self.after_take(now);
+                return;
+            }
+        };
+        self.vad.reset();
+        match cue {
+            Cue::Live => {
+                let pressed = self.clock.number_at(press).unwrap_or_else(|| self.history.end());
+                let kept = self.history.oldest().max(self.history.end().saturating_sub(MOST_PAST));
+                let begin = pressed.saturating_sub(self.rules.pre_roll).max(kept);
+                let first_sample = self.clock.moment_of(begin).unwrap_or(press);
+                self.told.push(RecorderEvent::Started { take: id, first_sample });
+                let take = Take::new(id, self.rules, begin, pressed);
+                self.running = Some(Running { take, at_once: false });
+                self.hear(now);
+            }
+            Cue::AtOnce(clip) => {
+                let begin = self.history.end();
+                let pressed = begin + self.rules.pre_roll;
+                let first_sample = press - length(self.rules.pre_roll);
+                self.told.push(RecorderEvent::Started { take: id, first_sample });
+                let take = Take::new(id, self.rules, begin, pressed);
+                self.running = Some(Running { take, at_once: true });
+                self.history.push(&vec![0.0; usize::try_from(self.rules.pre_roll).unwrap_or(0)]);
+                // In pieces, because a file may be longer than the history.
+                for piece in clip.samples().chunks(FRAME) {
+                    self.history.push(piece);
+                    self.hear(now);
+                }
+            }
+        }
+    }
+
+    /// Ends a running take with what there is.
+    fn cut_short(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            self.told.push(running.take.cut_short(&self.history));
+        }
+    }
+
+    fn after_take(&mut self, now: Moment) {
+        self.idle_since = now;
+        if let Some(opened) = self.link.opened() {
+            opened.stream.take_ends();
+        }
+        if self.policy == MicrophonePolicy::OnPress {
+            self.close();
+        }
+    }
+
+    fn timers(&mut self, now: Moment) {
+        if self.retry_at.is_some_and(|at| now >= at) {
+            self.open(now);
+        }
+        if self.closes_at().is_some_and(|at| now >= at) {
+            self.close();
+        }
+    }
+
+    fn closes_at(&self) -> Option<Moment> {
+        let idle = self.running.is_none() && self.waiting.is_none() && self.delivering;
+        (idle && self.policy == MicrophonePolicy::IdleClose).then(|| self.idle_since + self.idle_close)
+    }
+
+    fn next_alarm(&mut self) -> Option<Moment> {
+        let starves =
+            self.link.opened().filter(|opened| opened.format.live).is_some().then(|| {
+                self.alive + if self.delivering { self.starve } else { FIRST_AUDIO.max(self.starve) }
+            });
+        let gives_up = self.waiting.as_ref().map(|waiting| waiting.until);
+        [starves, gives_up, self.retry_at, self.closes_at()].into_iter().flatten().min()
+    }
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

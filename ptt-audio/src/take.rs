@@ -1,0 +1,312 @@
+//! A take: where it begins, which stretches of it are segments, where it ends. Pure: it looks at a [`History`] and says
+//! what is to be told; no clock, thread or device in it.
+//!
+//! The voice-activity detector is asked about the take's audio only, from its first sample on, so the same samples give
+//! the same segments however they came in. A segment closes in the middle of a long pause, or, where nobody pauses for
+//! [`LONGEST`], at the quietest place of the last seconds: the clips of all committed segments and the tail, put one
+//! after the other, are exactly the samples of the take.
+
+use std::collections::VecDeque;
+
+use ptt_messages::{RecorderEvent, Segment, SegmentId, SegmentState, TakeId, TakeSummary};
+
+use crate::clock::length;
+use crate::config::AudioConfig;
+use crate::dsp::mean_square;
+use crate::history::History;
+use crate::vad::{FRAME, HANG_FRAMES, Hysteresis, Vad, Verdict, samples_in};
+
+/// The longest a segment gets: what an engine hears at once (30 s) less a post-roll.
+pub const LONGEST: u64 = 28 * 16_000;
+
+/// Where a quiet place is looked for when a segment has become too long.
+const SEARCH: u64 = 6 * 16_000;
+
+/// Frames that must be quiet together to be a place between words; the closure of a plosive is shorter.
+const QUIET_FRAMES: usize = 10;
+
+const FRAME_LEN: u64 = FRAME as u64;
+
+/// The lengths that decide, in samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rules {
+    /// How much before the press belongs to the take.
+    pub pre_roll: u64,
+    /// How long it may go on after the release.
+    pub post_roll: u64,
+    /// Silence that is worth telling.
+    pub pause: u64,
+    /// Silence that closes a segment.
+    pub commit_pause: u64,
+    /// Speech, from its first to its last, without which a pause closes none.
+    pub commit_min: u64,
+    /// Score from which on it is speech.
+    pub threshold: f32,
+}
+
+impl From<&AudioConfig> for Rules {
+    fn from(config: &AudioConfig) -> Self {
+        Self {
+            pre_roll: samples_in(config.pre_roll_ms.millis()),
+            post_roll: samples_in(config.post_roll_ms.millis()),
+            pause: samples_in(config.pause_ms.millis()),
+            commit_pause: samples_in(config.commit_pause_ms.millis()),
+            commit_min: samples_in(config.commit_min_s.secs()),
+            threshold: config.vad_threshold_percent.get() as f32 / 100.0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    speech: bool,
+    energy: f32,
+}
+
+/// A running take. All sample numbers are those of the [`History`].
+#[derive(Debug)]
+pub struct Take {
+    id: TakeId,
+    rules: Rules,
+    ear: Hysteresis,
+    begin: u64,
+    press: u64,
+    release: Option<u64>,
+    /// The next sample the detector hears.
+    next: u64,
+    /// Where the open segment begins; on the grid of frames.
+    open: u64,
+    index: u32,
+    /// One per frame of `open..next`.
+    marks: VecDeque<Mark>,
+    /// Frames at the end that sound like speech and are not confirmed.
+    maybes: u32,
+    /// The open segment was told as `Paused` and nothing was said since.
+    paused: bool,
+    speech_frames: u64,
+    sounding: bool,
+}
+
+impl Take {
+    /// A take whose key went down at sample `press` and whose audio begins at `begin`.
+    #[must_use]
+    pub fn new(id: TakeId, rules: Rules, begin: u64, press: u64) -> Self {
+        Self {
+            id,
+            ear: Hysteresis::new(rules.threshold),
+            rules,
+            begin,
+            press,
+            release: None,
+            next: begin,
+            open: begin,
+            index: 0,
+            marks: VecDeque::with_capacity((LONGEST / FRAME_LEN) as usize + 64),
+            maybes: 0,
+            paused: false,
+            speech_frames: 0,
+            sounding: false,
+        }
+    }
+
+    /// Which take it is.
+    #[must_use]
+    pub const fn id(&self) -> TakeId {
+        self.id
+    }
+
+    /// The first sample that was not heard yet.
+    #[must_use]
+    pub const fn heard(&self) -> u64 {
+        self.next
+    }
+
+    /// Samples the history must keep for it.
+    #[must_use]
+    pub const fn held(&self) -> u64 {
+        self.next - self.open
+    }
+
+    /// Samples in which speech was heard.
+    #[must_use]
+    pub const fn speech(&self) -> u64 {
+        self.speech_frames * FRAME_LEN
+    }
+
+    /// The key went up at sample `at`, which may be still to come, or long heard.
+    pub fn release(&mut self, at: u64) {
+        self.release.get_or_insert(at.max(self.begin));
+    }
+
+    /// Whether the key is up.
+    #[must_use]
+    pub const fn released(&self) -> bool {
+        self.release.is_some()
+    }
+
+    /// Hears what `history` has up to `limit` and says what is to be told. When the take is over the last of it is
+    /// `Finished`, and it must not be asked again.
+    pub fn hear(&mut self, history: &History, vad: &mut dyn Vad, limit: u64) -> Vec<RecorderEvent> {
+        let mut told = Vec::new();
+        let limit = limit.min(history.end());
+        loop {
+            if let Some(end) = self.end().filter(|end| *end <= history.end()) {
+                told.push(self.finish(history, end, false));
+                return told;
+            }
+            if self.next + FRAME_LEN > limit {
+                return told;
+            }
+            self.hear_frame(history, vad, &mut told);
+        }
+    }
+
+    /// Ends the take with what there is: no more audio comes.
+    pub fn cut_short(&mut self, history: &History) -> RecorderEvent {
+        let end = match self.release {
+            Some(release) => history.end().min(release + self.rules.post_roll),
+            None => history.end(),
+        };
+        self.finish(history, end, true)
+    }
+
+    fn hear_frame(&mut self, history: &History, vad: &mut dyn Vad, told: &mut Vec<RecorderEvent>) {
+        let mut frame = [0.0; FRAME];
+        history.read(self.next, &mut frame);
+        self.next += FRAME_LEN;
+        let energy = mean_square(&frame);
+        self.sounding |= energy > 0.0;
+        let verdict = self.ear.judge(vad.score(&frame));
+        self.marks.push_back(Mark { speech: matches!(verdict, Verdict::Speech { .. }), energy });
+        match verdict {
+            Verdict::Speech { maybes } => {
+                for mark in self.marks.iter_mut().rev().skip(1).take(maybes as usize) {
+                    mark.speech = true;
+                }
+                self.maybes = 0;
+                self.speech_frames += 1 + u64::from(maybes);
+                if std::mem::take(&mut self.paused) {
+                    told.push(RecorderEvent::SpeechResumed { take: self.id, index: self.index });
+                }
+            }
+            Verdict::Maybe => self.maybes += 1,
+            Verdict::Silence => {
+                self.maybes = 0;
+                if self.release.is_none() {
+                    self.look_at_pause(history, told);
+                }
+            }
+        }
+        if self.next - self.open >= LONGEST {
+            let cut = self.quietest_place();
+            told.push(self.commit(history, cut));
+        }
+    }
+
+    fn look_at_pause(&mut self, history: &History, told: &mut Vec<RecorderEvent>) {
+        let Some((first, last)) = self.speech_until(self.next) else { return };
+        let pause = self.next - last;
+        if pause >= self.rules.pause && !self.paused {
+            self.paused = true;
+            told.push(RecorderEvent::Heard(self.segment(history, SegmentState::Paused, self.next)));
+        }
+        if pause >= self.rules.commit_pause && last - first >= self.rules.commit_min {
+            let middle = last + pause / FRAME_LEN / 2 * FRAME_LEN;
+            told.push(self.commit(history, middle));
+        }
+    }
+
+    /// First and last sample of speech in the open segment before `to`.
+    fn speech_until(&self, to: u64) -> Option<(u64, u64)> {
+        let frames = usize::try_from(to.saturating_sub(self.open).div_ceil(FRAME_LEN)).unwrap_or(0);
+        let last = self.marks.iter().take(frames).rposition(|mark| mark.speech)?;
+        let first = self.marks.iter().position(|mark| mark.speech)?;
+        let sample = |frame: usize| self.open + frame as u64 * FRAME_LEN;
+        Some((sample(first), sample(last + 1).min(to)))
+    }
+
+    fn segment(&self, history: &History, state: SegmentState, to: u64) -> Segment {
+        let start = self.open - self.begin;
+        Segment {
+            id: SegmentId { take: self.id, index: self.index },
+            state,
+            start,
+            speech_end: self.speech_until(to).map_or(start, |(_, last)| last - self.begin),
+            clip: history.clip(self.open, to),
+        }
+    }
+
+    /// Closes the open segment at `cut`, which is on the grid of frames.
+    fn commit(&mut self, history: &History, cut: u64) -> RecorderEvent {
+        let segment = self.segment(history, SegmentState::Committed, cut);
+        self.marks.drain(..((cut - self.open) / FRAME_LEN) as usize);
+        self.open = cut;
+        self.index += 1;
+        self.paused = false;
+        RecorderEvent::Heard(segment)
+    }
+
+    /// The middle of the quietest [`QUIET_FRAMES`] of the last seconds; the later one of equals. Never after the
+    /// release, behind which a take may end.
+    fn quietest_place(&self) -> u64 {
+        let to = self.next.min(self.release.unwrap_or(u64::MAX));
+        let frames = ((to - self.open) / FRAME_LEN) as usize;
+        let from = frames.saturating_sub((SEARCH / FRAME_LEN) as usize);
+        let window =
+            |start: usize| self.marks.range(start..start + QUIET_FRAMES).map(|m| m.energy).sum::<f32>();
+        let quietest = (from..frames.saturating_sub(QUIET_FRAMES))
+            .rev()
+            .map(|start| (start, window(start)))
+            .min_by(|a, b| a.1.total_cmp(&b.1));
+        let frame = quietest.map_or(frames, |(start, _)| start + QUIET_FRAMES / 2);
+        self.open + frame as u64 * FRAME_LEN
+    }
+
+    /// Where the take ends, once that is known: at the release when nobody speaks there, else a hang after the last
+    /// speech, but never later than the post-roll.
+    fn end(&self) -> Option<u64> {
+        let release = self.release?.max(self.open);
+        let latest = release + self.rules.post_roll;
+        let mut end = release;
+        loop {
+            if self.next + FRAME_LEN <= end {
+                return None;
+            }
+            let over = self.last_sound_before(end).map_or(end, |last| last + HANG_FRAMES * FRAME_LEN);
+            if over <= end {
+                return Some(end);
+            }
+            if end == latest {
+                return Some(latest);
+            }
+            end = over.min(latest);
+        }
+    }
+
+    /// The end of the last frame that begins before `to` and is, or may become, speech.
+    fn last_sound_before(&self, to: u64) -> Option<u64> {
+        let frames = (to - self.open).div_ceil(FRAME_LEN) as usize;
+        let unconfirmed = self.marks.len() - self.maybes as usize;
+        let last =
+            (0..frames.min(self.marks.len())).rev().find(|&i| self.marks[i].speech || i >= unconfirmed)?;
+        Some(self.open + (last as u64 + 1) * FRAME_LEN)
+    }
+
+    fn finish(&mut self, history: &History, end: u64, cut_short: bool) -> RecorderEvent {
+        let end = end.max(self.open);
+        let tail = self.segment(history, SegmentState::Tail, end);
+        self.sounding |= tail.clip.samples().iter().any(|s| *s != 0.0);
+        let summary = TakeSummary {
+            has_speech: tail.has_speech() || (self.index > 0 && self.speech_frames > 0),
+            length: length(end - self.begin),
+            pre_roll: length(self.press.min(end).saturating_sub(self.begin)),
+            post_roll: length(end.saturating_sub(self.release.unwrap_or(end))),
+            digital_silence: !self.sounding && end > self.begin,
+            cut_short,
+        };
+        RecorderEvent::Finished { tail, summary }
+    }
+}
+
+#[cfg(test)]
+mod tests;

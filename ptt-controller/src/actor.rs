@@ -1,0 +1,205 @@
+//! The actor around the machine: a message becomes an input, an effect goes to its port, and both are timed.
+
+use actix::{Actor, AsyncContext, Context, Handler};
+use ptt_messages::{ControllerEvent, KeyboardEvent, Moment, Outcome, Posted, Stage, stage};
+use tracing::{debug, info, trace, warn};
+
+use crate::fsm::{Effect, Effects, Input, Machine, Move, Policy};
+use crate::metrics::{Meters, count_take};
+use crate::ports::Ports;
+use crate::stopwatch::{Cue, Reading, Stopwatch};
+
+/// The actor's name in labels.
+pub(crate) const ACTOR: &str = "controller";
+
+/// More than any burst of a take; a keyboard waits for room, see [`ptt_messages::Port::post_patiently`].
+pub(crate) const MAILBOX: usize = 100;
+
+pub(crate) struct Controller {
+    machine: Machine,
+    policy: Policy,
+    ports: Ports,
+    stopwatch: Stopwatch,
+    meters: Meters,
+    /// When the state was entered.
+    entered: Moment,
+}
+
+impl Controller {
+    pub fn new(policy: Policy, ports: Ports) -> Self {
+        let (machine, meters) = (Machine::default(), Meters::new());
+        meters.enter(machine.state());
+        Self { machine, policy, ports, stopwatch: Stopwatch::default(), meters, entered: Moment::now() }
+    }
+
+    /// Lets an input happen that was sent at `now` and caused at `cause`.
+    fn happen(&mut self, now: Moment, cause: Moment, input: Input, ctx: &mut Context<Self>) {
+        let began = Moment::now();
+        let (cue, name) = (Cue::of(&input), input.name());
+        let effects = self.machine.step(&self.policy, now, input);
+        trace!(input = name.label(), effects = %List(&effects), "step");
+        let readings = self.stopwatch.read(now, cue, &effects);
+        let mut moves = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Moved(moved) => moves.push(moved),
+                effect => self.perform(effect, ctx),
+            }
+        }
+        self.measure(&moves, began, cause);
+        for reading in readings {
+            match reading {
+                Reading::Stage(take, stage, took) => {
+                    stage.record(took);
+                    self.tell(&ControllerEvent::Stage { take, stage, took });
+                }
+                Reading::Length(length) => self.meters.length(length),
+            }
+        }
+        self.meters.remembered(self.machine.remembered());
+    }
+
+    fn perform(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Keyboard(command) => _ = self.ports.keyboard.post(command),
+            Effect::Recorder(command) => _ = self.ports.recorder.post(command),
+            Effect::Stt(command) => _ = self.ports.stt.post(command),
+            Effect::Feedback(command) => _ = self.ports.feedback.post(command),
+            Effect::Output(command) => _ = self.ports.output.post(command),
+            Effect::Resources(command) => _ = self.ports.resources.post(command),
+            Effect::Arm(timer, after) => {
+                let due = Moment::now() + after;
+                ctx.run_later(after, move |controller, ctx| {
+                    controller.happen(Moment::now(), due, Input::TimedOut(timer), ctx);
+                });
+            }
+            Effect::Observe(event) => {
+                self.note(&event);
+                self.tell(&event);
+            }
+            // Timed together with the step, see `measure`.
+            Effect::Moved(_) => {}
+        }
+    }
+
+    fn measure(&mut self, moves: &[Move], began: Moment, cause: Moment) {
+        if moves.is_empty() {
+            return;
+        }
+        let at = Moment::now();
+        let took = at.since(cause);
+        for &moved in moves {
+            let Move { take, from, to, input } = moved;
+            self.meters.transition(moved, took);
+            self.meters.state(from, at.since(self.entered), to);
+            self.entered = at;
+            debug!(
+                take = take.map(|take| take.0),
+                from = from.label(),
+                to = to.label(),
+                input = input.label(),
+                ?took,
+                "transition"
+            );
+            self.tell(&ControllerEvent::Transition { take, from, to, input: input.label().into(), at, took });
+        }
+        let step = at.since(began);
+        Stage::StateTransition.record(step);
+        if let Some(take) = moves.iter().find_map(|moved| moved.take) {
+            self.tell(&ControllerEvent::Stage { take, stage: Stage::StateTransition, took: step });
+        }
+    }
+
+    /// Counts and logs what those who watch are told, without the words.
+    fn note(&self, event: &ControllerEvent) {
+        match event {
+            ControllerEvent::Text { take, text, path, release_to_text, .. } => {
+                self.meters.text(*path, *release_to_text);
+                info!(take = take.0, chars = text.chars(), path = path.label(), ?release_to_text, "text");
+            }
+            ControllerEvent::Ended { take, outcome } => {
+                count_take(*outcome);
+                match outcome {
+                    Outcome::Text => debug!(take = take.0, outcome = outcome.label(), "the take is over"),
+                    Outcome::Empty
+                    | Outcome::Tap
+                    | Outcome::Cancelled
+                    | Outcome::Salvaged
+                    | Outcome::NotStarted => {
+                        info!(take = take.0, outcome = outcome.label(), "the take is over");
+                    }
+                }
+            }
+            ControllerEvent::Fault { take, fault } => {
+                stage::count_fault(fault);
+                let (component, kind) = (fault.component.label(), fault.kind.label());
+                warn!(take = take.map(|take| take.0), component, kind, "{fault}");
+            }
+            ControllerEvent::Delivered { take, sink } => debug!(take = take.0, sink, "delivered"),
+            ControllerEvent::Part { component, what: Some(what) } => {
+                info!(component = component.label(), what, "ready")
+            }
+            ControllerEvent::Part { component, what: None } => {
+                debug!(component = component.label(), "not there")
+            }
+            ControllerEvent::Transition { .. }
+            | ControllerEvent::Stage { .. }
+            | ControllerEvent::Partial { .. } => {}
+        }
+    }
+
+    fn tell(&self, event: &ControllerEvent) {
+        for observer in &self.ports.observers {
+            observer.post(event.clone());
+        }
+    }
+}
+
+impl Actor for Controller {
+    type Context = Context<Self>;
+}
+
+impl<T> Handler<Posted<T>> for Controller
+where
+    T: Into<Input> + Send + 'static,
+{
+    type Result = ();
+
+    fn handle(&mut self, message: Posted<T>, ctx: &mut Self::Context) {
+        let sent = message.sent;
+        let input: Input = message.open(ACTOR).into();
+        self.happen(sent, cause(&input).unwrap_or(sent), input, ctx);
+    }
+}
+
+/// When what the input tells happened, where that is known better than by its sending.
+const fn cause(input: &Input) -> Option<Moment> {
+    match input {
+        Input::Keyboard(
+            KeyboardEvent::Pressed { at }
+            | KeyboardEvent::Released { at }
+            | KeyboardEvent::Toggled { at }
+            | KeyboardEvent::Cancelled { at },
+        ) => Some(*at),
+        Input::Keyboard(KeyboardEvent::Listening { .. } | KeyboardEvent::Failed(_))
+        | Input::Command(_)
+        | Input::Recorder(_)
+        | Input::Stt(_)
+        | Input::Feedback(_)
+        | Input::Output(_)
+        | Input::Resources(_)
+        | Input::TimedOut(_) => None,
+    }
+}
+
+/// Effects on one line of a log.
+struct List<'a>(&'a Effects);
+
+impl std::fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for effect in self.0 {
+            write!(f, "{effect} ")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! One gesture on the chord: when it began, what will end it, and when it did.
+
+use ptt_messages::Moment;
+
+use super::policy::{Mode, Policy};
+
+/// Something that happened to the chord.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Edge {
+    /// It went down.
+    Down(Moment),
+    /// It came up.
+    Up(Moment),
+    /// A whole gesture in one event.
+    Toggle(Moment),
+    /// The keyboard is gone, so the release will never come.
+    Lost(Moment),
+}
+
+/// From the press to what ends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gesture {
+    pub pressed: Moment,
+    /// The next press ends it, a release does not.
+    latched: bool,
+    pub ended: Option<Moment>,
+}
+
+/// What an edge did to a gesture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Nothing, or it became a latched one.
+    GoesOn,
+    /// It was too short to be meant.
+    Tap,
+    /// It is over.
+    Ended,
+}
+
+impl Gesture {
+    /// The gesture that this edge begins, if it begins one.
+    pub fn begin(policy: &Policy, edge: Edge) -> Option<Self> {
+        let (pressed, latched) = match edge {
+            Edge::Down(at) => (at, policy.mode == Mode::Toggle),
+            Edge::Toggle(at) => (at, true),
+            Edge::Up(_) | Edge::Lost(_) => return None,
+        };
+        Some(Self { pressed, latched, ended: None })
+    }
+
+    /// A gesture without a key: of a take that is asked for again.
+    pub const fn over(at: Moment) -> Self {
+        Self { pressed: at, latched: false, ended: Some(at) }
+    }
+
+    /// Whether an edge can still do something to it.
+    pub const fn is_open(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    /// Whether a release would end it.
+    pub const fn is_held(&self) -> bool {
+        self.is_open() && !self.latched
+    }
+
+    /// What the edge does to it.
+    pub fn turn(&mut self, policy: &Policy, edge: Edge) -> Turn {
+        if !self.is_open() {
+            return Turn::GoesOn;
+        }
+        match edge {
+            Edge::Up(at) if self.is_held() => {
+                let held = at.since(self.pressed);
+                match policy.mode {
+                    Mode::Auto if held < policy.auto_tap => {
+                        self.latched = true;
+                        Turn::GoesOn
+                    }
+                    Mode::Hold if held < policy.min_hold => Turn::Tap,
+                    Mode::Hold | Mode::Auto | Mode::Toggle => self.end(at),
+                }
+            }
+            // However short: the hand may still be on the key of a keyboard that went away.
+            Edge::Lost(at) if self.is_held() => self.end(at),
+            Edge::Down(at) if self.latched && at > self.pressed => self.end(at),
+            Edge::Toggle(at) if at > self.pressed => self.end(at),
+            // A press while held is one whose release was lost: the next release ends both, so no word is.
+            // A latched take outlives its keyboard: none of its keys is down.
+            Edge::Up(_) | Edge::Lost(_) | Edge::Down(_) | Edge::Toggle(_) => Turn::GoesOn,
+        }
+    }
+
+    fn end(&mut self, at: Moment) -> Turn {
+        self.ended = Some(at.max(self.pressed));
+        Turn::Ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Edge::{Down, Lost, Toggle, Up};
+    use super::*;
+
+    #[test]
+    fn a_gesture_ends_as_its_mode_says() {
+        use Mode::{Auto, Hold, Toggle as Toggled};
+        let at = Moment::from_millis;
+        let table: &[(Mode, Edge, &[Edge], Turn)] = &[
+            (Hold, Down(at(10)), &[Up(at(159))], Turn::Tap),
+            (Hold, Down(at(10)), &[Up(at(160))], Turn::Ended),
+            (Hold, Down(at(10)), &[Down(at(10)), Down(at(99))], Turn::GoesOn),
+            (Hold, Down(at(10)), &[Lost(at(11))], Turn::Ended),
+            (Hold, Down(at(10)), &[Toggle(at(500))], Turn::Ended),
+            (Hold, Toggle(at(10)), &[Up(at(500))], Turn::GoesOn),
+            (Hold, Toggle(at(10)), &[Lost(at(500))], Turn::GoesOn),
+            (Hold, Toggle(at(10)), &[Toggle(at(10))], Turn::GoesOn),
+            (Hold, Toggle(at(10)), &[Toggle(at(500))], Turn::Ended),
+            (Toggled, Down(at(10)), &[Up(at(500))], Turn::GoesOn),
+            (Toggled, Down(at(10)), &[Up(at(500)), Down(at(10))], Turn::GoesOn),
+            (Toggled, Down(at(10)), &[Up(at(500)), Down(at(900))], Turn::Ended),
+            (Auto, Down(at(10)), &[Up(at(359))], Turn::GoesOn),
+            (Auto, Down(at(10)), &[Up(at(359)), Up(at(2_000))], Turn::GoesOn),
+            (Auto, Down(at(10)), &[Up(at(359)), Down(at(2_000))], Turn::Ended),
+            (Auto, Down(at(10)), &[Up(at(360))], Turn::Ended),
+        ];
+        for (mode, first, edges, expected) in table {
+            let policy = Policy { mode: *mode, ..Policy::default() };
+            let mut gesture = Gesture::begin(&policy, *first).unwrap();
+            let last = edges.iter().map(|edge| gesture.turn(&policy, *edge)).last();
+            assert_eq!(last, Some(*expected), "{mode:?}: {first:?} {edges:?}");
+        }
+        assert_eq!(Gesture::begin(&Policy::default(), Up(at(1))), None);
+    }
+
+    #[test]
+    fn a_release_that_claims_to_be_older_than_its_press_ends_no_earlier_than_it() {
+        let policy = Policy { min_hold: std::time::Duration::ZERO, ..Policy::default() };
+        let mut gesture = Gesture::begin(&policy, Down(Moment::from_millis(10))).unwrap();
+        assert_eq!(gesture.turn(&policy, Up(Moment::from_millis(5))), Turn::Ended);
+        assert_eq!(gesture.ended, Some(Moment::from_millis(10)));
+    }
+}

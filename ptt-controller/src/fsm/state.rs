@@ -1,0 +1,165 @@
+//! What the machine remembers: the state, the take in it, and what is kept for another try.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ptt_messages::{Clip, Moment, Outcome, Segment, SegmentId, SegmentState, StateName, TakeId, Transcript};
+
+use super::gesture::Gesture;
+
+/// The state with what belongs to it. Ids and values only: whoever owns a device or an engine is told by an effect.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum State {
+    #[default]
+    Idle,
+    WaitingForKey,
+    /// `granted`: the take has the microphone, and the recorder was told to start.
+    KeyPressed {
+        take: Take,
+        granted: bool,
+    },
+    Recording {
+        take: Take,
+    },
+    RecordingStopped {
+        take: Take,
+        release: Moment,
+    },
+    RecordingCancelled {
+        take: TakeId,
+        outcome: Outcome,
+    },
+    Processing(Job),
+}
+
+/// A take from its press to its audio.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Take {
+    pub id: TakeId,
+    pub gesture: Gesture,
+    /// Its committed segments, the newest few minutes of them.
+    pub heard: VecDeque<Segment>,
+}
+
+/// A take from its audio to its text.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Job {
+    pub pressed: Moment,
+    pub release: Moment,
+    pub audio: Audio,
+    pub attempt: u32,
+}
+
+/// All that is needed to transcribe a take from the beginning.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Audio {
+    pub take: TakeId,
+    pub heard: VecDeque<Segment>,
+    pub tail: Segment,
+    pub length: Duration,
+}
+
+/// What a retry can bring back.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Kept {
+    /// Texts the output could not put out, oldest first.
+    pub texts: VecDeque<(TakeId, Transcript)>,
+    /// Audio of the last take whose recognition failed.
+    pub salvaged: Option<Audio>,
+    /// Audio of the last take that was cancelled in `processing`, for a while.
+    pub cancelled: Option<Audio>,
+}
+
+impl State {
+    pub const fn name(&self) -> StateName {
+        match self {
+            Self::Idle => StateName::Idle,
+            Self::WaitingForKey => StateName::WaitingForKey,
+            Self::KeyPressed { .. } => StateName::KeyPressed,
+            Self::Recording { .. } => StateName::Recording,
+            Self::RecordingStopped { .. } => StateName::RecordingStopped,
+            Self::RecordingCancelled { .. } => StateName::RecordingCancelled,
+            Self::Processing(_) => StateName::Processing,
+        }
+    }
+
+    pub const fn take(&self) -> Option<TakeId> {
+        match self {
+            Self::Idle | Self::WaitingForKey => None,
+            Self::KeyPressed { take, .. }
+            | Self::Recording { take }
+            | Self::RecordingStopped { take, .. } => Some(take.id),
+            Self::RecordingCancelled { take, .. } => Some(*take),
+            Self::Processing(job) => Some(job.audio.take),
+        }
+    }
+
+    /// When the take that can still be cancelled began.
+    pub const fn pressed(&self) -> Option<Moment> {
+        match self {
+            Self::Idle | Self::WaitingForKey | Self::RecordingCancelled { .. } => None,
+            Self::KeyPressed { take, .. }
+            | Self::Recording { take }
+            | Self::RecordingStopped { take, .. } => Some(take.gesture.pressed),
+            Self::Processing(job) => Some(job.pressed),
+        }
+    }
+}
+
+impl Take {
+    pub const fn new(id: TakeId, gesture: Gesture) -> Self {
+        Self { id, gesture, heard: VecDeque::new() }
+    }
+
+    /// Keeps a committed segment for a retry, and forgets the oldest ones beyond `limit`.
+    pub fn keep(&mut self, segment: Segment, limit: Duration) {
+        if segment.state != SegmentState::Committed {
+            return;
+        }
+        self.heard.push_back(segment);
+        let mut length: Duration = self.heard.iter().map(|segment| segment.clip.duration()).sum();
+        while length > limit
+            && let Some(oldest) = self.heard.pop_front()
+        {
+            length -= oldest.clip.duration();
+        }
+    }
+
+    /// What there is of a take whose tail never came.
+    pub fn without_tail(self) -> Option<Audio> {
+        let last = self.heard.back()?;
+        let tail = Segment {
+            id: SegmentId { take: self.id, index: last.id.index + 1 },
+            state: SegmentState::Tail,
+            start: last.end(),
+            speech_end: last.end(),
+            clip: Clip::empty(),
+        };
+        let length = self.heard.iter().map(|segment| segment.clip.duration()).sum();
+        Some(Audio { take: self.id, heard: self.heard, tail, length })
+    }
+}
+
+impl Audio {
+    /// The same audio as a take of its own.
+    pub fn under(mut self, take: TakeId) -> Self {
+        self.take = take;
+        self.tail.id.take = take;
+        for segment in &mut self.heard {
+            segment.id.take = take;
+        }
+        self
+    }
+}
+
+impl Kept {
+    /// The audio to try again: of the newer take, if there are two.
+    pub fn audio(&mut self) -> Option<Audio> {
+        let take = |audio: &Option<Audio>| audio.as_ref().map(|audio| audio.take);
+        if take(&self.cancelled) > take(&self.salvaged) {
+            self.cancelled.take()
+        } else {
+            self.salvaged.take()
+        }
+    }
+}

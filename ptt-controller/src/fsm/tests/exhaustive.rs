@@ -1,0 +1,150 @@
+//! Everything that can be reached, searched breadth first: times are "too short to be meant" and "long enough", deadlines
+//! "armed" and "expired", takes "this one".
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use ptt_messages::StateName;
+
+use super::script::parse;
+use super::watch::Watch;
+use super::*;
+
+/// Every word of the script language that is an input.
+const WORDS: [&str; 35] = [
+    "enable",
+    "disable",
+    "retry",
+    "press",
+    "release",
+    "toggle",
+    "escape",
+    "keyboard_lost",
+    "granted",
+    "refused",
+    "load",
+    "unload",
+    "microphone_lost",
+    "started",
+    "start_failed",
+    "paused",
+    "committed",
+    "resumed",
+    "recorder_failed",
+    "finished",
+    "no_speech",
+    "zeros",
+    "cleared",
+    "ready",
+    "unloaded",
+    "load_failed",
+    "partial",
+    "text 'x'",
+    "text",
+    "engine_failed",
+    "engine_hopeless",
+    "feedback_failed",
+    "delivered",
+    "output_failed",
+    "opened",
+];
+
+/// What of a machine decides what it will do; the times and numbers in it are left out.
+type Shape = (String, [bool; 7], Vec<(bool, bool)>, Vec<String>);
+
+#[test]
+fn every_state_that_can_be_reached_can_be_left_and_everything_drawn_can_happen() {
+    let mut seen_moves: BTreeSet<String> = BTreeSet::new();
+    let mut useful: BTreeSet<InputName> = BTreeSet::new();
+    for mode in [Mode::Hold, Mode::Toggle, Mode::Auto] {
+        for once in [false, true] {
+            let policy = Policy { mode, once, ..Policy::default() };
+            let shapes = search(&policy, &mut seen_moves, &mut useful);
+            assert!(shapes > 500, "{mode:?}: the search got nowhere: {shapes}");
+        }
+    }
+    let drawn: BTreeSet<String> = diagram::edges().into_iter().map(|edge| format!("{edge:?}")).collect();
+    assert_eq!(seen_moves, drawn, "docs/fsm.md draws exactly what can happen");
+    let silent: Vec<&InputName> = InputName::ALL.iter().filter(|name| !useful.contains(name)).collect();
+    assert_eq!(silent, [&InputName::StillEnabled, &InputName::Listening, &InputName::Played]);
+}
+
+fn search(policy: &Policy, moves: &mut BTreeSet<String>, useful: &mut BTreeSet<InputName>) -> usize {
+    let first = Watch::new(policy.clone());
+    let mut seen = BTreeMap::from([(shape(&first), ())]);
+    let mut queue = VecDeque::from([first]);
+    while let Some(watch) = queue.pop_front() {
+        let mut alone = watch.clone();
+        alone.leave_alone();
+        for input in inputs(&watch) {
+            let mut next = watch.clone();
+            next.now = next.now + Duration::from_secs(1);
+            let (name, before) = (input.name(), next.machine.clone());
+            let effects = next.step(input);
+            if !effects.is_empty() || next.machine != before {
+                useful.insert(name);
+            }
+            for moved in next.moves.drain(..) {
+                moves.insert(format!("{:?}", (moved.from, moved.to, moved.input)));
+            }
+            next.delivered.retain(|take| Some(*take) == next.machine.take());
+            if seen.insert(shape(&next), ()).is_none() {
+                queue.push_back(next);
+            }
+        }
+    }
+    seen.len()
+}
+
+fn inputs(watch: &Watch) -> Vec<Input> {
+    let take = watch.machine.take().unwrap_or(watch.machine.last);
+    let now = watch.now + Duration::from_secs(1);
+    let mut inputs: Vec<Input> = WORDS
+        .iter()
+        .map(|word| match word.split_once(' ') {
+            Some((word, text)) => parse(&format!("{word}{take} {text}"), now),
+            None => parse(&format!("{word}{take}"), now),
+        })
+        .collect();
+    let open = match &watch.machine.state {
+        S::KeyPressed { take, .. } | S::Recording { take } if take.gesture.is_open() => Some(&take.gesture),
+        _ => watch.machine.remembered.back().map(|take| &take.gesture).filter(|gesture| gesture.is_open()),
+    };
+    if let Some(gesture) = open {
+        inputs.push(K::Released { at: gesture.pressed + Duration::from_millis(10) }.into());
+    }
+    inputs.extend(watch.armed.iter().map(|(_, timer)| Input::TimedOut(*timer)));
+    inputs
+}
+
+fn shape(watch: &Watch) -> Shape {
+    let machine = &watch.machine;
+    let gesture = |gesture: &Gesture| (gesture.is_open(), gesture.is_held());
+    let state = match &machine.state {
+        S::Idle | S::WaitingForKey => format!("{:?}", machine.state()),
+        S::KeyPressed { take, granted } => format!("key_pressed {granted} {:?}", gesture(&take.gesture)),
+        S::Recording { take } => format!("recording {:?} {}", gesture(&take.gesture), take.heard.is_empty()),
+        S::RecordingStopped { take, .. } => format!("recording_stopped {}", take.heard.is_empty()),
+        S::RecordingCancelled { outcome, .. } => format!("recording_cancelled {outcome:?}"),
+        S::Processing(job) => format!("processing {} {}", job.attempt, job.audio.heard.is_empty()),
+    };
+    let kept = &machine.kept;
+    let flags = [
+        machine.enabled,
+        machine.listening,
+        machine.on_the_way.is_empty(),
+        kept.texts.is_empty(),
+        kept.salvaged.is_some(),
+        kept.cancelled.is_some(),
+        machine.state() == StateName::Idle,
+    ];
+    let remembered = machine.remembered.iter().map(|take| gesture(&take.gesture)).collect();
+    // Timers of takes that are over do nothing; one of each kind stands for them.
+    let armed: BTreeSet<String> = watch
+        .armed
+        .iter()
+        .filter(|(_, timer)| Some(timer.take) == machine.take() || timer.kind == TimerKind::Undo)
+        .map(|(_, timer)| timer.kind.to_string())
+        .collect();
+    (state, flags, remembered, armed.into_iter().collect())
+}

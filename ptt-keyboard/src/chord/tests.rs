@@ -1,0 +1,253 @@
+use proptest::prelude::*;
+
+use super::super::{CancelKey, Slot};
+use super::ChordEvent::{Cancelled, Pressed, Released};
+use super::*;
+
+fn ms(n: u64) -> Moment {
+    Moment::from_millis(n)
+}
+
+fn tracker(chord: &str, bounce_ms: u64) -> ChordTracker {
+    let watched = Watched::new(&chord.parse().unwrap(), CancelKey("Escape".parse().ok())).unwrap();
+    ChordTracker::new(&watched, Duration::from_millis(bounce_ms))
+}
+
+/// Runs a script: one word per signal, 1 ms apart, and what it makes of it: `P`, `R`, `C` with the milliseconds.
+/// `0a` key a of device 0 down, `0A` up, `0r` auto-repeat of a, `+0ab` device 0 opened with a and b down, `=0ab` these are
+/// really down, `-0` device 0 lost, `.5` 5 ms pass. Keys are a, b, c of the chord and x, the cancel key.
+fn run(tracker: &mut ChordTracker, script: &str) -> String {
+    let keys = tracker.chord.iter().count() as u8;
+    let slot = |key: char| match key.to_ascii_lowercase() {
+        'x' => Slot(keys),
+        key => Slot(key as u8 - b'a'),
+    };
+    let (mut now, mut events, mut told) = (0, Vec::new(), String::new());
+    for word in script.split_whitespace() {
+        now += 1;
+        let (sign, rest) = word.split_at(usize::from(!word.starts_with(|c: char| c.is_ascii_digit())));
+        if sign == "." {
+            now += rest.parse::<u64>().unwrap() - 1;
+            tracker.expire(ms(now), &mut events);
+        } else {
+            let device = DeviceId(rest[..1].parse().unwrap());
+            let (keys, at) = (&rest[1..], ms(now));
+            let down = || keys.chars().map(slot).collect();
+            tracker.step(
+                match (sign, keys) {
+                    ("+", _) => Signal::Opened { device, down: down(), at },
+                    ("=", _) => Signal::Actual { device, down: down(), at },
+                    ("-", _) => Signal::Lost { device, at },
+                    (_, "r") => Signal::Key { device, slot: Slot(0), edge: Edge::Repeat, at },
+                    (_, key) => {
+                        let key = key.chars().next().unwrap();
+                        let edge = if key.is_ascii_lowercase() { Edge::Down } else { Edge::Up };
+                        Signal::Key { device, slot: slot(key), edge, at }
+                    }
+                },
+                &mut events,
+            );
+        }
+        for event in events.drain(..) {
+            let (letter, at) = match event {
+                Pressed { at } => ('P', at),
+                Released { at } => ('R', at),
+                Cancelled { at } => ('C', at),
+                ChordEvent::Toggled { at } => ('T', at),
+            };
+            told.push_str(&format!("{letter}{} ", at.as_nanos() / 1_000_000));
+        }
+    }
+    told.trim_end().to_owned()
+}
+
+/// Chord of two keys, no bounce.
+#[test]
+fn what_edges_mean() {
+    for (why, script, expected) in [
+        ("both keys, any goes up", "0a 0b 0A 0B", "P2 R3"),
+        ("the other order", "0b 0a 0B 0A", "P2 R3"),
+        ("one key is not the chord", "0a 0A 0b 0B", ""),
+        ("auto-repeat says nothing", "0a 0r 0r 0b 0r 0r 0A 0B", "P4 R7"),
+        ("no second press before all were up", "0a 0b 0A 0a 0B 0b 0A 0B 0a 0b", "P2 R3 P10"),
+        ("doubled edges", "0a 0a 0b 0b 0A 0A 0B 0B", "P3 R5"),
+        ("ups without downs", "0A 0B 0a 0b 0B", "P4 R5"),
+        ("two devices share a chord", "0a 1b 0A 1B", "P2 R3"),
+        ("the same key on two devices", "0a 0b 1a 0A 0B", "P2 R5"),
+        ("cancel, once per press", "0x 0x 0X 0a 0b 0x 0A", "C1 P5 C6 R7"),
+        ("held at opening", "+0ab 0A 0a", ""),
+        ("held at opening, then fresh", "+0ab 0A 0B 0a 0b", "P5"),
+        ("half held at opening, the other half is not enough", "+0a 0b 0B 0b", ""),
+        ("half held at opening, then every key was pressed", "+0a 0b 0A 0a", "P4"),
+        ("a key stuck on one device does not block another", "+0a 1a 1b 1A", "P3 R4"),
+        ("cancel held at opening", "+0x 0X 0x", "C3"),
+        ("lost while held", "0a 0b -0 +0ab 0A 0B 0a 0b", "P2 R3 P8"),
+        ("half of it lost while held", "0a 1b -1 1b", "P2 R3"),
+        ("another device lost or found while held", "0a 0b 1A -1 +2ab 0A", "P2 R6"),
+        ("lost when not held", "0a -0 0a 0b", "P4"),
+        ("resync: still held", "0a 0b =0ab 0A", "P2 R4"),
+        ("resync: release was lost", "0a 0b =0b 0B", "P2 R3"),
+        ("resync: all was lost", "0a 0b =0 0a 0b", "P2 R3 P5"),
+        ("resync: press was lost, a fresh one is needed", "=0ab 0A 0B 0a 0b", "P5"),
+        ("resync: cancel was lost", "0a 0b =0abx 0X 0x", "P2 C3 C5"),
+        ("a press of a stale key is fresh: its release was lost", "+0a 0a 0b", "P3"),
+    ] {
+        assert_eq!(run(&mut tracker("Down+Right", 0), script), expected, "{why}: {script}");
+    }
+}
+
+/// Chord of two keys, 10 ms of bounce.
+#[test]
+fn a_bounce_does_not_end_a_hold() {
+    for (why, script, expected) in [
+        ("released after the grace, at its own time", "0a 0b 0A .9 .1", "P2 R3"),
+        ("back in time", "0a 0b 0A 0a .50 0B .50", "P2 R55"),
+        ("both keys bounce", "0a 0b 0A 0B 0a 0b .50 0A .50", "P2 R57"),
+        ("back too late, though nobody looked", "0a 0b 0A .8 0B 0a 0b .1", "P2 R3"),
+        ("a lost device does not bounce", "0a 0b -0", "P2 R3"),
+        ("lifted, then lost", "0a 0b 0A -0", "P2 R3"),
+    ] {
+        let mut tracker = tracker("Down+Right", 10);
+        // `.n` asks at its end only, so the steps that must be told by a later edge are.
+        assert_eq!(run(&mut tracker, script), expected, "{why}: {script}");
+    }
+    let mut tracker = tracker("F13", 10);
+    let mut events = Vec::new();
+    let key = |edge, at| Signal::Key { device: DeviceId(0), slot: Slot(0), edge, at: ms(at) };
+    for (edge, at) in
+        [(Edge::Down, 0), (Edge::Up, 100), (Edge::Down, 200), (Edge::Up, 210), (Edge::Down, 220)]
+    {
+        tracker.step(key(edge, at), &mut events);
+    }
+    assert_eq!(events, [Pressed { at: ms(0) }, Released { at: ms(100) }, Pressed { at: ms(200) }]);
+    assert_eq!(tracker.due(), None);
+}
+
+#[test]
+fn all_thirty_six_orders_of_three_keys() {
+    let orders = ["abc", "acb", "bac", "bca", "cab", "cba"];
+    for press in orders {
+        for release in orders {
+            let words: Vec<String> =
+                press.chars().chain(release.to_uppercase().chars()).map(|key| format!("0{key}")).collect();
+            let script = format!("{0} {0}", words.join(" "));
+            assert_eq!(run(&mut tracker("F13+F14+F15", 0), &script), "P3 R4 P9 R10", "{script}");
+        }
+    }
+}
+
+#[test]
+fn losing_the_source_releases() {
+    let (mut tracker, mut events) = (tracker("Down+Right", 10), Vec::new());
+    assert_eq!(run(&mut tracker, "0a 1b"), "P2");
+    tracker.lose_all(ms(9), &mut events);
+    assert_eq!(events, [Released { at: ms(9) }]);
+    assert!(!tracker.is_held());
+}
+
+#[test]
+fn the_window_holds_edges_of_the_chord_only() {
+    let mut tracker = tracker("Down+Right", 0);
+    run(&mut tracker, "0x 0a 0x 0r 0b 0X 0A =0 0a");
+    let edges: Vec<(Slot, bool)> = tracker.window().iter().map(|edge| (edge.slot, edge.down)).collect();
+    let (a, b) = (Slot(0), Slot(1));
+    assert_eq!(edges, [(a, true), (b, true), (a, false), (b, false), (a, true)]);
+}
+
+/// Three devices, a chord of three keys and the cancel key.
+fn signals() -> impl Strategy<Value = Vec<(u32, Signal)>> {
+    let one =
+        (0..3_u32, 0..4_u8, 0..16_u16, 0..20_u8, 0..30_u32).prop_map(|(device, slot, down, what, wait)| {
+            let (device, slot, down, at) = (DeviceId(device), Slot(slot), Slots(down), Moment::default());
+            let signal = match what {
+                0 => Signal::Opened { device, down, at },
+                1 => Signal::Actual { device, down, at },
+                2 => Signal::Lost { device, at },
+                3 => Signal::Key { device, slot, edge: Edge::Repeat, at },
+                n if n % 5 < 3 => Signal::Key { device, slot, edge: Edge::Down, at },
+                _ => Signal::Key { device, slot, edge: Edge::Up, at },
+            };
+            (wait, signal)
+        });
+    prop::collection::vec(one, 0..80)
+}
+
+fn at(signal: Signal, at: Moment) -> Signal {
+    match signal {
+        Signal::Key { device, slot, edge, .. } => Signal::Key { device, slot, edge, at },
+        Signal::Opened { device, down, .. } => Signal::Opened { device, down, at },
+        Signal::Actual { device, down, .. } => Signal::Actual { device, down, at },
+        Signal::Lost { device, .. } => Signal::Lost { device, at },
+        Signal::Toggled { .. } => Signal::Toggled { at },
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    /// Random edges, doubled, dropped, of devices that come and go: presses and releases alternate, times do not go back,
+    /// and when every key is up nothing is held.
+    #[test]
+    fn never_stuck_and_always_alternating(signals in signals(), bounce in 0..40_u64) {
+        let mut tracker = tracker("F13+F14+F15", bounce);
+        let (mut now, mut events) = (Moment::from_millis(1), Vec::new());
+        for (wait, signal) in signals {
+            now = now + Duration::from_millis(u64::from(wait));
+            tracker.step(at(signal, now), &mut events);
+            if wait % 3 == 0 {
+                tracker.expire(now, &mut events);
+            }
+            prop_assert!(tracker.window().iter().count() <= EdgeWindow::LENGTH);
+        }
+        for device in (0..3).map(DeviceId) {
+            for slot in (0..4).map(Slot) {
+                tracker.step(Signal::Key { device, slot, edge: Edge::Up, at: now }, &mut events);
+            }
+        }
+        if let Some(due) = tracker.due() {
+            tracker.expire(due, &mut events);
+        }
+        prop_assert!(!tracker.is_held());
+        let (mut held, mut last) = (false, Moment::default());
+        for event in &events {
+            match event {
+                Pressed { at } => { prop_assert!(!held && *at >= last); held = true; last = *at; }
+                Released { at } => { prop_assert!(held && *at >= last); held = false; last = *at; }
+                Cancelled { .. } | ChordEvent::Toggled { .. } => {}
+            }
+        }
+        prop_assert!(!held);
+        // And it is not dead: a fresh press is one.
+        events.clear();
+        now = now + Duration::from_secs(1);
+        for slot in (0..3).map(Slot) {
+            tracker.step(Signal::Key { device: DeviceId(7), slot, edge: Edge::Down, at: now }, &mut events);
+        }
+        prop_assert_eq!(events, [Pressed { at: now }]);
+    }
+
+    /// Edges only, no bounce, against the rules written down naively.
+    #[test]
+    fn edges_are_what_the_rules_say(edges in prop::collection::vec((0..3_u32, 0..3_u8, any::<bool>()), 0..120)) {
+        let mut tracker = tracker("F13+F14+F15", 0);
+        let (mut events, mut expected) = (Vec::new(), Vec::new());
+        let mut down = std::collections::HashSet::new();
+        let (mut held, mut all_up_since) = (false, true);
+        for (n, (device, key, is_down)) in edges.into_iter().enumerate() {
+            let at = ms(n as u64);
+            let edge = if is_down { Edge::Down } else { Edge::Up };
+            tracker.step(Signal::Key { device: DeviceId(device), slot: Slot(key), edge, at }, &mut events);
+            if is_down { down.insert((device, key)); } else { down.remove(&(device, key)); }
+            let whole = (0..3).all(|key| down.iter().any(|held| held.1 == key));
+            all_up_since |= down.is_empty();
+            if held && !whole {
+                (held, all_up_since) = (false, down.is_empty());
+                expected.push(Released { at });
+            } else if !held && whole && all_up_since {
+                held = true;
+                expected.push(Pressed { at });
+            }
+        }
+        prop_assert_eq!(events, expected);
+    }
+}

@@ -1,0 +1,110 @@
+//! The section `[keyboard]` of the configuration.
+
+use std::path::PathBuf;
+
+use ptt_messages::Within;
+use serde::{Deserialize, Serialize};
+
+use crate::KeyboardError;
+use crate::chord::{CancelKey, Chord, Watched};
+use crate::keys::Key;
+use crate::source::Backend;
+use crate::source::scripted::Script;
+
+/// What the keyboard is told by its user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyboardConfig {
+    /// Where edges come from; `auto` tries evdev, inputbot and the control socket.
+    pub backend: Backend,
+    /// The keys to hold, `"Down+Right"`.
+    pub chord: Chord,
+    /// The key that throws a take away, `""` for none.
+    pub cancel: CancelKey,
+    /// How long a release is held back in case the key only bounced. Delays every release by as much: for worn switches.
+    pub bounce_ms: Within<0, 500>,
+    /// Parts of the names of the devices to listen to; empty for all. evdev only.
+    pub devices: Vec<String>,
+    /// What the backend `scripted` plays.
+    pub script: Script,
+    /// The same from a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script_file: Option<PathBuf>,
+    /// How often the script is played.
+    pub script_repeat: Within<1, 1_000_000>,
+    /// The pause between two rounds of the script.
+    pub script_gap_ms: Within<0, 600_000>,
+}
+
+impl Default for KeyboardConfig {
+    fn default() -> Self {
+        let known = |name: &str| name.parse::<Key>().expect("the default keys have names");
+        Self {
+            backend: Backend::Auto,
+            chord: "Down+Right".parse().expect("the default chord is one"),
+            cancel: CancelKey(Some(known("Escape"))),
+            bounce_ms: Within::new(0),
+            devices: Vec::new(),
+            script: Script::default(),
+            script_file: None,
+            script_repeat: Within::new(1),
+            script_gap_ms: Within::new(500),
+        }
+    }
+}
+
+impl KeyboardConfig {
+    /// The keys of the chord and the cancel key.
+    ///
+    /// # Errors
+    /// [`KeyboardError::CancelInChord`].
+    pub fn watched(&self) -> Result<Watched, KeyboardError> {
+        Watched::new(&self.chord, self.cancel)
+    }
+
+    /// Whether a device of this name is to be listened to.
+    #[must_use]
+    pub fn wants_device(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        self.devices.is_empty() || self.devices.iter().any(|part| name.contains(&part.to_lowercase()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_reads_back_and_is_what_we_document() {
+        let text = toml::to_string(&KeyboardConfig::default()).unwrap();
+        assert_eq!(toml::from_str::<KeyboardConfig>(&text).unwrap(), KeyboardConfig::default());
+        assert!(text.contains("chord = \"Down+Right\"") && text.contains("cancel = \"Escape\""), "{text}");
+    }
+
+    #[test]
+    fn an_error_names_line_and_remedy() {
+        for (toml, parts) in [
+            ("\nchord = 'Dwon'", ["line 2", "did you mean Down"]),
+            ("chrod = 'Down'", ["line 1", "unknown field `chrod`"]),
+            ("bounce_ms = 501", ["line 1", "allowed is 0 to 500"]),
+            ("backend = 'x11'", ["unknown variant", "`evdev`"]),
+            ("cancel = 'Esacpe'", ["line 1", "did you mean Escape"]),
+        ] {
+            let error = toml::from_str::<KeyboardConfig>(toml).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        }
+        let config: KeyboardConfig = toml::from_str("chord = 'Escape'").unwrap();
+        assert!(config.watched().unwrap_err().to_string().contains("choose another one"));
+        let config: KeyboardConfig = toml::from_str("chord = 'Escape'\ncancel = ''").unwrap();
+        assert_eq!(config.watched().unwrap().cancel(), None);
+    }
+
+    #[test]
+    fn devices_are_chosen_by_parts_of_their_names() {
+        let config: KeyboardConfig = toml::from_str("devices = ['keychron', 'Pedal']").unwrap();
+        for (name, wanted) in [("Keychron K2", true), ("USB foot PEDAL", true), ("AT keyboard", false)] {
+            assert_eq!(config.wants_device(name), wanted, "{name}");
+        }
+        assert!(KeyboardConfig::default().wants_device("anything"));
+    }
+}

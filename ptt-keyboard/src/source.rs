@@ -1,0 +1,148 @@
+//! Where edges come from: one trait, its backends, and the choice between them.
+//!
+//! A source is opened and driven on the key thread ([`crate::listener`]); it may block in [`KeySource::wait`] and nowhere else.
+//! X11 (a passive grab) and the desktop portal are further implementations of the same trait: a variant of [`Backend`], a line
+//! in `open_one` and, where they work without asking, a place in [`AUTO`].
+
+pub mod control;
+pub mod driven;
+pub mod evdev;
+pub mod inputbot;
+pub mod scripted;
+
+use ptt_messages::Moment;
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use crate::chord::{Signal, Watched};
+use crate::wake::Stop;
+use crate::{KeyboardConfig, KeyboardError};
+
+/// A source of edges of the watched keys.
+pub trait KeySource: Send {
+    /// Which backend it is.
+    fn backend(&self) -> Backend;
+
+    /// Sleeps until something happens, `until` has come or the [`Stop`] it was opened with is raised; then adds what
+    /// happened, in the order of the times where one device is concerned. Returning with nothing is always allowed.
+    ///
+    /// # Errors
+    /// The source is of no use any more and is to be dropped.
+    fn wait(&mut self, until: Option<Moment>, signals: &mut Vec<Signal>) -> Result<(), KeyboardError>;
+
+    /// Adds what happened and then which keys are really down, for every device that can be asked. The safety net for a
+    /// release that was lost; sources that cannot lose one leave it.
+    ///
+    /// # Errors
+    /// As [`KeySource::wait`].
+    fn actual(&mut self, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
+        let _ = signals;
+        Ok(())
+    }
+
+    /// Whether the times of its edges are those of their origin (the kernel, the script), so that the age of an edge is the
+    /// latency of its detection. Otherwise they are the times we noticed.
+    fn stamps_at_origin(&self) -> bool;
+}
+
+/// The backends by their names in the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// The first of [`AUTO`] that opens.
+    #[default]
+    Auto,
+    /// The kernel's input devices, read directly.
+    Evdev,
+    /// The crate `inputbot`: libinput, polled.
+    Inputbot,
+    /// No device: the program's control socket is the key.
+    Control,
+    /// A script in the configuration.
+    Scripted,
+}
+
+/// What `auto` tries, in this order. The last one opens always.
+pub const AUTO: [Backend; 3] = [Backend::Evdev, Backend::Inputbot, Backend::Control];
+
+impl Backend {
+    /// All of them, for help texts and metrics that start at zero.
+    pub const ALL: [Self; 5] = [Self::Auto, Self::Evdev, Self::Inputbot, Self::Control, Self::Scripted];
+
+    /// The name in the configuration; also the value of a label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Evdev => "evdev",
+            Self::Inputbot => "inputbot",
+            Self::Control => "control",
+            Self::Scripted => "scripted",
+        }
+    }
+}
+
+/// Opens the backend that the configuration chooses. May block: not for an actor's thread.
+///
+/// # Errors
+/// Why the chosen backend cannot be used. `auto` logs a line for each backend it skips and ends with `control`, which cannot
+/// fail; it does not come back to a skipped one until it is opened again.
+pub fn open(
+    config: &KeyboardConfig,
+    watched: &Watched,
+    stop: &Stop,
+) -> Result<Box<dyn KeySource>, KeyboardError> {
+    if config.backend != Backend::Auto {
+        return open_one(config.backend, config, watched, stop);
+    }
+    for backend in &AUTO[..AUTO.len() - 1] {
+        match open_one(*backend, config, watched, stop) {
+            Ok(source) => {
+                info!(backend = backend.name(), "key source chosen");
+                return Ok(source);
+            }
+            Err(reason) => warn!(backend = backend.name(), %reason, "key source skipped"),
+        }
+    }
+    info!("no keyboard can be read: the control socket is the key (ptt-app press, release, toggle)");
+    open_one(AUTO[AUTO.len() - 1], config, watched, stop)
+}
+
+fn open_one(
+    backend: Backend,
+    config: &KeyboardConfig,
+    watched: &Watched,
+    stop: &Stop,
+) -> Result<Box<dyn KeySource>, KeyboardError> {
+    Ok(match backend {
+        Backend::Auto => open(config, watched, stop)?,
+        Backend::Evdev => Box::new(evdev::EvdevSource::open(config, watched, stop)?),
+        Backend::Inputbot => Box::new(inputbot::InputbotSource::open(config, watched, stop)?),
+        Backend::Control => Box::new(control::ControlSource::new(stop)),
+        Backend::Scripted => Box::new(scripted::ScriptedSource::open(config, watched, stop)?),
+    })
+}
+
+#[cfg(test)]
+mod kernel_tests;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_configuration() {
+        for backend in Backend::ALL {
+            assert_eq!(serde_json::to_string(&backend).unwrap(), format!("\"{}\"", backend.name()));
+        }
+        let error = serde_json::from_str::<Backend>("\"x12\"").unwrap_err().to_string();
+        assert!(error.contains("`evdev`") && error.contains("`control`"), "{error}");
+    }
+
+    #[test]
+    fn the_last_of_auto_cannot_fail() {
+        let (config, stop) = (KeyboardConfig::default(), Stop::new().unwrap());
+        let source = open_one(AUTO[2], &config, &config.watched().unwrap(), &stop).unwrap();
+        assert_eq!(source.backend(), Backend::Control);
+    }
+}

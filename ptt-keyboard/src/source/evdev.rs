@@ -1,0 +1,238 @@
+//! The kernel's input devices, read directly: no display server, tens of microseconds, and the kernel's own times.
+//!
+//! * One `poll` over all devices with a watched key, inotify and the stop: no wake-up while nothing happens.
+//! * `EVIOCSMASK`: the kernel queues the watched keys for us and no others. That they are not logged is not a promise; they
+//!   are not there.
+//! * `EVIOCSCLOCKID`: events carry `CLOCK_MONOTONIC`, the clock of [`Moment`].
+//! * `EVIOCGKEY` at opening, after a hole (`SYN_DROPPED`) and, while the chord is held, every 100 ms by the listener: "held" is
+//!   a level, not two edges.
+//! * A device that cannot be read any more takes its keys with it: a reader that was busy meanwhile gets no release.
+//!
+//! Events are decoded here rather than by the crate `evdev`, which has no masks and no choice of clock, keeps the state of
+//! every key of the keyboard, and after a hole says so through the same events as edges. The format is 24 bytes.
+
+mod decode;
+mod device;
+mod hotplug;
+mod ioctl;
+pub mod probe;
+
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+
+use ptt_messages::Moment;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use tracing::{debug, info, warn};
+
+use self::device::{Device, Gone};
+use self::hotplug::{Change, Hotplug};
+use super::{Backend, KeySource};
+use crate::chord::{DeviceId, Signal, Slots, Watched};
+use crate::metrics::DEVICES;
+use crate::wake::{Stop, poll_until};
+use crate::{KeyboardConfig, KeyboardError};
+
+/// All input devices with a watched key.
+#[derive(Debug)]
+pub struct EvdevSource {
+    config: KeyboardConfig,
+    watched: Watched,
+    stop: Stop,
+    directory: PathBuf,
+    hotplug: Hotplug,
+    devices: Vec<Device>,
+    opened: u32,
+    /// What opening found, for the first wait.
+    first: Vec<Signal>,
+}
+
+/// What became of a device file.
+enum Looked {
+    /// It is open, or was.
+    Open,
+    /// It has no watched key, is not wanted, or is gone again.
+    NotOurs,
+    /// It has a watched key, or may have, and may not be read.
+    Denied(String),
+}
+
+impl EvdevSource {
+    /// Opens every device with a watched key.
+    ///
+    /// # Errors
+    /// There is no directory of devices, or there are such devices and none of them may be read. No such device at all is
+    /// no error: one may be plugged in.
+    pub fn open(config: &KeyboardConfig, watched: &Watched, stop: &Stop) -> Result<Self, KeyboardError> {
+        let directory = Path::new(probe::INPUT_DEVICES).to_owned();
+        let hotplug = Hotplug::watch(&directory)?;
+        let mut source = Self {
+            config: config.clone(),
+            watched: watched.clone(),
+            stop: stop.clone(),
+            directory,
+            hotplug,
+            devices: Vec::new(),
+            opened: 0,
+            first: Vec::new(),
+        };
+        let mut first = Vec::new();
+        let denied = source.look_at_all(&mut first);
+        source.first = first;
+        let of = denied.len() + source.devices.len();
+        if source.devices.is_empty() && !denied.is_empty() {
+            return Err(KeyboardError::Denied { names: denied, of });
+        }
+        if !denied.is_empty() {
+            warn!("{}", KeyboardError::Denied { names: denied, of });
+        }
+        source.say_what_is_missing();
+        Ok(source)
+    }
+
+    fn look_at_all(&mut self, signals: &mut Vec<Signal>) -> Vec<String> {
+        let mut denied = Vec::new();
+        for path in probe::device_files(&self.directory) {
+            if let Looked::Denied(name) = self.look_at(&path, signals) {
+                denied.push(name);
+            }
+        }
+        denied
+    }
+
+    fn look_at(&mut self, path: &Path, signals: &mut Vec<Signal>) -> Looked {
+        if self.devices.iter().any(|device| device.path == path) {
+            return Looked::Open;
+        }
+        // sysfs first: a device without any key of ours is left alone.
+        let before = probe::probe(path, None, &self.watched);
+        if before.has.is_some_and(Slots::is_empty) {
+            return Looked::NotOurs;
+        }
+        let fd = match probe::open_device(path) {
+            Ok(fd) => fd,
+            Err(Errno::ACCESS | Errno::PERM) if self.config.wants_device(&before.name) => {
+                return Looked::Denied(before.name);
+            }
+            Err(reason) => {
+                debug!(path = %path.display(), %reason, "input device not opened");
+                return Looked::NotOurs;
+            }
+        };
+        let found = probe::probe(path, Some(&fd), &self.watched);
+        let has = found.has.unwrap_or_default();
+        if has.is_empty() || !self.config.wants_device(&found.name) {
+            return Looked::NotOurs;
+        }
+        let id = DeviceId(self.opened);
+        match Device::new(id, path, (fd, found.name, has), &self.watched, signals) {
+            Ok(device) => {
+                info!(device = device.name, path = %path.display(), "listening to");
+                self.opened += 1;
+                self.devices.push(device);
+                metrics::gauge!(DEVICES).set(self.devices.len() as f64);
+                Looked::Open
+            }
+            Err(reason) => {
+                debug!(path = %path.display(), %reason, "input device gone again");
+                Looked::NotOurs
+            }
+        }
+    }
+
+    fn say_what_is_missing(&self) {
+        let there = self.devices.iter().fold(Slots::NONE, |all, device| all.or(device.has));
+        let missing = self.watched.chord().without(there);
+        if self.devices.is_empty() {
+            warn!("{}; listening for one", KeyboardError::NoKeyboard);
+        } else if !missing.is_empty() {
+            let names: Vec<String> = missing.iter().map(|slot| self.watched.key(slot).to_string()).collect();
+            warn!(
+                missing = names.join(", "),
+                "no open device has these keys of the chord; listening for one"
+            );
+        }
+    }
+
+    fn plugged(&mut self, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
+        for change in self.hotplug.changes()? {
+            match change {
+                Change::All => drop(self.look_at_all(signals)),
+                Change::File { path, new } => match self.look_at(&path, signals) {
+                    // udev has not set the permissions of a new file yet; when it does we hear of it.
+                    Looked::Denied(name) if !new => warn!(device = name, "may not read this input device"),
+                    Looked::Denied(_) | Looked::Open | Looked::NotOurs => {}
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `read` on the device at `index` and closes it when it is gone; says whether it is still there.
+    fn attend(
+        &mut self,
+        index: usize,
+        signals: &mut Vec<Signal>,
+        read: fn(&mut Device, &Watched, &mut Vec<Signal>) -> Result<(), Gone>,
+    ) -> bool {
+        let device = &mut self.devices[index];
+        let Err(Gone(reason)) = read(device, &self.watched, signals) else { return true };
+        info!(device = device.name, %reason, "input device gone");
+        signals.push(Signal::Lost { device: device.id, at: Moment::now() });
+        self.devices.remove(index);
+        metrics::gauge!(DEVICES).set(self.devices.len() as f64);
+        false
+    }
+}
+
+impl KeySource for EvdevSource {
+    fn backend(&self) -> Backend {
+        Backend::Evdev
+    }
+
+    fn wait(&mut self, until: Option<Moment>, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
+        if !self.first.is_empty() {
+            signals.append(&mut self.first);
+            return Ok(());
+        }
+        let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let fds: Vec<BorrowedFd<'_>> = [self.stop.fd(), self.hotplug.fd()]
+            .into_iter()
+            .chain(self.devices.iter().map(Device::fd))
+            .collect();
+        let mut fds: Vec<PollFd<'_>> = fds.into_iter().map(input).collect();
+        poll_until(&mut fds, until)?;
+        let ready: Vec<PollFlags> = fds.iter().skip(1).map(PollFd::revents).collect();
+        // From the back, because a device that is gone is removed.
+        for (index, flags) in ready[1..].iter().enumerate().rev() {
+            if !flags.is_empty() {
+                let there = self.attend(index, signals, Device::read);
+                if there && flags.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
+                    // It has nothing to read and never will have: leaving it open would wake us for ever.
+                    self.attend(index, signals, |_, _, _| Err(Gone(Errno::NODEV)));
+                }
+            }
+        }
+        if !ready[0].is_empty() {
+            self.plugged(signals)?;
+        }
+        Ok(())
+    }
+
+    fn actual(&mut self, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
+        for index in (0..self.devices.len()).rev() {
+            self.attend(index, signals, Device::actual);
+        }
+        Ok(())
+    }
+
+    fn stamps_at_origin(&self) -> bool {
+        true
+    }
+}
+
+impl Drop for EvdevSource {
+    fn drop(&mut self) {
+        metrics::gauge!(DEVICES).set(0);
+    }
+}

@@ -1,0 +1,110 @@
+//! One open input device.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use ptt_messages::Moment;
+use rustix::io::{Errno, read};
+use tracing::{debug, warn};
+
+use super::decode::{Decoder, EVENT_BYTES};
+use super::ioctl::{self, KeyBits};
+use super::probe;
+use crate::chord::{DeviceId, Signal, Slots, Watched};
+use crate::metrics::RESYNCS_TOTAL;
+
+/// A device with at least one watched key. Closed when dropped.
+#[derive(Debug)]
+pub struct Device {
+    /// Which one.
+    pub id: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// The watched keys it has.
+    pub has: Slots,
+    fd: OwnedFd,
+    decoder: Decoder,
+    /// Whether its times are on our clock.
+    stamps: bool,
+}
+
+/// The device is gone. Everything it held is up.
+#[derive(Debug)]
+pub struct Gone(pub Errno);
+
+/// The most events read at once.
+const BATCH: usize = 64;
+
+impl Device {
+    /// Prepares an open device: our clock, our keys only. Adds [`Signal::Opened`].
+    pub fn new(
+        id: DeviceId,
+        path: &Path,
+        (fd, name, has): (OwnedFd, String, Slots),
+        watched: &Watched,
+        signals: &mut Vec<Signal>,
+    ) -> Result<Self, Errno> {
+        let mut keys = KeyBits::NONE;
+        for slot in has.iter() {
+            keys.add(watched.key(slot));
+        }
+        // Before the first read, so that no other key is ever in our queue.
+        if let Err(reason) = ioctl::see_only(fd.as_fd(), &keys) {
+            warn!(device = name, %reason, "the kernel cannot withhold other keys from us; they are thrown away unseen");
+        }
+        let stamps = ioctl::use_monotonic_clock(fd.as_fd());
+        if let Err(reason) = stamps {
+            warn!(device = name, %reason, "the kernel's times cannot be used; edges are timed when they are read");
+        }
+        let down = probe::slots(&ioctl::keys_down(fd.as_fd())?, watched);
+        signals.push(Signal::Opened { device: id, down, at: Moment::now() });
+        let (path, decoder) = (path.to_owned(), Decoder::new(id));
+        Ok(Self { id, name, path, has, fd, decoder, stamps: stamps.is_ok() })
+    }
+
+    /// Readable when there are events or the device is gone.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Reads all there is.
+    pub fn read(&mut self, watched: &Watched, signals: &mut Vec<Signal>) -> Result<(), Gone> {
+        let mut buffer = [0_u8; BATCH * EVENT_BYTES];
+        loop {
+            match read(&self.fd, &mut buffer[..]) {
+                Ok(0) => return Err(Gone(Errno::NODEV)),
+                Ok(length) => {
+                    let seen = (!self.stamps).then(Moment::now);
+                    self.decoder.feed(&buffer[..length], watched, seen, signals);
+                    if length < buffer.len() {
+                        break;
+                    }
+                }
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(Gone(errno)),
+            }
+        }
+        if self.decoder.take_needs_state() {
+            debug!(device = self.name, "the kernel's queue ran over: reading the true key state");
+            metrics::counter!(RESYNCS_TOTAL).increment(1);
+            self.ask(watched, signals)?;
+        }
+        Ok(())
+    }
+
+    /// Reads all there is, then asks which keys are down. In this order, because asking empties the queue; what comes in
+    /// the microseconds between is part of the answer.
+    pub fn actual(&mut self, watched: &Watched, signals: &mut Vec<Signal>) -> Result<(), Gone> {
+        self.read(watched, signals)?;
+        self.ask(watched, signals)
+    }
+
+    fn ask(&self, watched: &Watched, signals: &mut Vec<Signal>) -> Result<(), Gone> {
+        let down = probe::slots(&ioctl::keys_down(self.fd.as_fd()).map_err(Gone)?, watched);
+        signals.push(Signal::Actual { device: self.id, down, at: Moment::now() });
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use ptt_messages::{FaultKind, TakeId, Transcript};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::*;
+use crate::{Backend, OutputConfig, OutputError, Sink, Trailing, spawn, spawn_with};
+
+#[actix::test]
+async fn texts_come_out_filtered_ended_and_in_order() {
+    let (sink, _go, written) = gated(100);
+    let config = OutputConfig { trailing: Trailing::Space, ..OutputConfig::default() };
+    let (output, mut told) = start_with(&config, sink);
+    for (take, text) in [(1, "one"), (2, "two\u{202e}\nlines"), (3, "\u{1b}"), (4, "")] {
+        deliver(&output, take, text);
+    }
+    for take in 1..=4 {
+        let delivered = OutputEvent::Delivered { take: TakeId(take), sink: "gated".to_owned() };
+        assert_eq!(told.recv().await, Some(delivered));
+    }
+    assert_eq!(written.try_iter().collect::<Vec<_>>(), ["one ", "two lines "]);
+}
+
+#[actix::test]
+async fn a_failed_text_is_answered_and_the_next_one_goes_out() {
+    let (sink, _go, _written) = gated(100);
+    let (output, mut told) = start_with(&OutputConfig::default(), sink);
+    deliver(&output, 1, "fail");
+    deliver(&output, 2, "fine");
+    let Some(OutputEvent::Failed { take: TakeId(1), fault }) = told.recv().await else { panic!("no fault") };
+    assert_eq!(fault.kind, FaultKind::Gone);
+    assert!(fault.message.contains("`ptt-app retry`"), "{fault}");
+    assert!(matches!(told.recv().await, Some(OutputEvent::Delivered { take: TakeId(2), .. })));
+}
+
+#[actix::test]
+async fn a_sink_that_stands_still_blocks_nobody_and_every_text_is_answered() {
+    let (sink, go, _written) = gated(1);
+    let (output, mut told) = start_with(&OutputConfig::default(), sink);
+    deliver(&output, 0, "text");
+    assert!(matches!(told.recv().await, Some(OutputEvent::Delivered { take: TakeId(0), .. })));
+    for take in 1..=50 {
+        deliver(&output, take, "text");
+    }
+    let mut refused = 0;
+    // One is in the sink's hands and sixteen wait; until the thread took the first, one more may have been refused.
+    while refused < 33 {
+        let Some(OutputEvent::Failed { fault, .. }) = told.recv().await else { panic!("not refused") };
+        assert_eq!(fault.kind, FaultKind::Busy);
+        refused += 1;
+    }
+    for _ in 0..50 {
+        go.send(()).unwrap();
+    }
+    let mut delivered = 0;
+    while refused + delivered < 50 {
+        match told.recv().await {
+            Some(OutputEvent::Delivered { .. }) => delivered += 1,
+            Some(OutputEvent::Failed { .. }) => refused += 1,
+            None => panic!("the output is gone"),
+        }
+    }
+    assert!((16..=17).contains(&delivered), "{delivered}");
+}
+
+#[actix::test]
+async fn the_real_file_sink_behind_the_real_spawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("texts");
+    let config = OutputConfig {
+        sink: Backend::File,
+        file_path: path.to_str().unwrap().to_owned(),
+        ..OutputConfig::default()
+    };
+    let (events, mut told) = listener();
+    let output = spawn(&config, events).unwrap();
+    deliver(&output, 1, "hello");
+    let delivered = OutputEvent::Delivered { take: TakeId(1), sink: "file".to_owned() };
+    assert_eq!(told.recv().await, Some(delivered));
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "hello\n");
+}
+
+#[actix::test]
+async fn what_is_wrong_with_the_sink_is_said_at_once() {
+    let config = OutputConfig { sink: Backend::Command, ..OutputConfig::default() };
+    assert!(matches!(spawn(&config, listener().0), Err(OutputError::NoCommand)));
+}
+
+/// Takes a text for each message in its gate, and none while there is none.
+struct Gated {
+    gate: Receiver<()>,
+    written: Sender<String>,
+}
+
+impl Sink for Gated {
+    fn name(&self) -> &'static str {
+        "gated"
+    }
+
+    fn deliver(&mut self, text: &str) -> Result<(), OutputError> {
+        let _ = self.gate.recv_timeout(Duration::from_secs(60));
+        if text.starts_with("fail") {
+            return Err(OutputError::Closed { target: "the gate".to_owned() });
+        }
+        let _ = self.written.send(text.to_owned());
+        Ok(())
+    }
+}
+
+fn gated(open_for: usize) -> (Box<dyn Sink>, Sender<()>, Receiver<String>) {
+    let (go, gate) = channel();
+    for _ in 0..open_for {
+        go.send(()).unwrap();
+    }
+    let (written, texts) = channel();
+    (Box::new(Gated { gate, written }), go, texts)
+}
+
+fn start_with(
+    config: &OutputConfig,
+    sink: Box<dyn Sink>,
+) -> (Port<OutputCommand>, UnboundedReceiver<OutputEvent>) {
+    let (events, told) = listener();
+    (spawn_with(config, sink, events).unwrap(), told)
+}
+
+fn deliver(output: &Port<OutputCommand>, take: u64, text: &str) {
+    output.post(OutputCommand::Deliver { take: TakeId(take), text: Transcript::new(text) });
+}
+
+/// An actor that passes on what it is told.
+struct Listener(UnboundedSender<OutputEvent>);
+
+impl Actor for Listener {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(100);
+    }
+}
+
+impl Handler<Posted<OutputEvent>> for Listener {
+    type Result = ();
+
+    fn handle(&mut self, message: Posted<OutputEvent>, _: &mut Context<Self>) {
+        let _ = self.0.send(message.open("listener"));
+    }
+}
+
+fn listener() -> (Port<OutputEvent>, UnboundedReceiver<OutputEvent>) {
+    let (tx, rx) = unbounded_channel();
+    (Port::to("listener", &Listener(tx).start()), rx)
+}

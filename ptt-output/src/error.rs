@@ -1,0 +1,165 @@
+//! What can go wrong with a text on its way out, and what to do about it. No message holds any of the text.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ptt_messages::{Component, Fault, FaultKind};
+
+/// Why a text is not out, or why a sink cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The sink `command` has no command.
+    #[error(
+        "`output.sink` is \"command\" but `output.command` names no program; give it as a list, such as [\"wl-copy\"]"
+    )]
+    NoCommand,
+    /// The sink `file` has no file.
+    #[error("`output.file_path` is empty; name the file that texts go to")]
+    NoPath,
+    /// A `~` that cannot be replaced.
+    #[error("`output.file_path` begins with ~ but HOME is not set; write the whole path")]
+    NoHome,
+    /// The file's directory is not there.
+    #[error("there is no directory {} for `output.file_path`; make it, or correct the path", directory.display())]
+    NoDirectory {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The program is not there.
+    #[error("the output command `{program}` was not found; install it, or correct `output.command`")]
+    NoProgram {
+        /// Its name in the configuration.
+        program: String,
+    },
+    /// The program ended with an error.
+    #[error("the output command `{program}` failed ({status}); run it by hand to see why")]
+    CommandFailed {
+        /// Its name in the configuration.
+        program: String,
+        /// Its exit code or signal.
+        status: String,
+    },
+    /// The program did not end.
+    #[error(
+        "the output command `{program}` did not end within {limit:?} and was stopped; correct it, or raise `output.command_limit_ms`"
+    )]
+    CommandHangs {
+        /// Its name in the configuration.
+        program: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// Nobody reads at the other end.
+    #[error("nobody reads {target} any more; start the reader again, or choose another `output.sink`")]
+    Closed {
+        /// What was written to.
+        target: String,
+    },
+    /// The reader at the other end stands still.
+    #[error(
+        "{target} took no text for {limit:?}; see why its reader stands still, or choose another `output.sink`"
+    )]
+    Stuck {
+        /// What was written to.
+        target: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// Not permitted.
+    #[error("may not use {target}; change its permissions, or choose another in `[output]`")]
+    Denied {
+        /// What was to be used.
+        target: String,
+    },
+    /// No room.
+    #[error("no space left for {target}; make room")]
+    NoSpace {
+        /// What was written to.
+        target: String,
+    },
+    /// Anything else the system says.
+    #[error("cannot write to {target}: {source}")]
+    Io {
+        /// What was written to.
+        target: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Too many texts wait.
+    #[error("{waiting} texts already wait for the output; see why it is so slow")]
+    QueueFull {
+        /// How many.
+        waiting: usize,
+    },
+    /// The delivering thread is gone.
+    #[error("the output has stopped; start ptt-app again")]
+    Stopped,
+    /// The delivering thread could not be started.
+    #[error("cannot start the output's thread: {source}; end other programs, or raise the limit on tasks")]
+    NoThread {
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl OutputError {
+    /// What the system said about `target`, as the error that says what to do.
+    pub(crate) fn from_io(target: impl Into<String>, source: io::Error) -> Self {
+        use io::ErrorKind as K;
+        let target = target.into();
+        let is_one_of = |kinds: &[K]| kinds.contains(&source.kind());
+        if is_one_of(&[K::BrokenPipe]) {
+            Self::Closed { target }
+        } else if is_one_of(&[K::PermissionDenied, K::ReadOnlyFilesystem]) {
+            Self::Denied { target }
+        } else if is_one_of(&[K::StorageFull, K::QuotaExceeded, K::FileTooLarge]) {
+            Self::NoSpace { target }
+        } else {
+            Self::Io { target, source }
+        }
+    }
+
+    /// As [`from_io`](Self::from_io), for a write that had a time limit.
+    pub(crate) fn from_write(target: impl Into<String>, limit: Duration, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::TimedOut {
+            Self::Stuck { target: target.into(), limit }
+        } else {
+            Self::from_io(target, source)
+        }
+    }
+
+    /// What may help.
+    #[must_use]
+    pub const fn kind(&self) -> FaultKind {
+        match self {
+            Self::NoCommand
+            | Self::NoPath
+            | Self::NoHome
+            | Self::NoDirectory { .. }
+            | Self::NoProgram { .. } => FaultKind::Misconfigured,
+            Self::CommandFailed { .. }
+            | Self::NoSpace { .. }
+            | Self::Io { .. }
+            | Self::Stopped
+            | Self::NoThread { .. } => FaultKind::Broken,
+            Self::CommandHangs { .. } | Self::Stuck { .. } => FaultKind::Timeout,
+            Self::Closed { .. } => FaultKind::Gone,
+            Self::Denied { .. } => FaultKind::Denied,
+            Self::QueueFull { .. } => FaultKind::Busy,
+        }
+    }
+
+    /// The fault of a delivery: beside the reason it says how to get at the text.
+    #[must_use]
+    pub fn undelivered(&self) -> Fault {
+        let message = format!("{self}; the text is kept, `ptt-app retry` delivers it again");
+        Fault::new(Component::Output, self.kind(), message)
+    }
+}
+
+impl From<&OutputError> for Fault {
+    fn from(error: &OutputError) -> Self {
+        Self::new(Component::Output, error.kind(), error.to_string())
+    }
+}

@@ -1,0 +1,128 @@
+//! The delivering thread and the bounded queue before it: one text after the other, in the order of the commands.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use ptt_messages::{Moment, OutputEvent, Port, TakeId, Transcript};
+use tracing::debug;
+
+use crate::config::Trailing;
+use crate::error::OutputError;
+use crate::filter::filter;
+use crate::metrics::{
+    DELIVERED_TOTAL, DELIVERY_FAILURES_TOTAL, DELIVERY_SECONDS, FILTERED_TOTAL, QUEUE_LENGTH,
+};
+use crate::sink::Sink;
+
+/// How many texts may wait. A person makes one in a few seconds; this many means that the sink stands still.
+const CAPACITY: usize = 16;
+
+/// A text that waits for the sink.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub take: TakeId,
+    pub text: Transcript,
+    pub sent: Moment,
+}
+
+/// The sending end. The thread ends, after delivering what waits, when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    jobs: SyncSender<Job>,
+    waiting: Arc<AtomicUsize>,
+    length: Gauge,
+}
+
+impl Queue {
+    pub fn start(
+        sink: Box<dyn Sink>,
+        trailing: Trailing,
+        events: Port<OutputEvent>,
+    ) -> Result<Self, OutputError> {
+        let (jobs, inbox) = sync_channel(CAPACITY);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let thread = Thread {
+            seconds: histogram!(DELIVERY_SECONDS, "sink" => sink.name()),
+            delivered: counter!(DELIVERED_TOTAL, "sink" => sink.name()),
+            filtered: counter!(FILTERED_TOTAL),
+            length: gauge!(QUEUE_LENGTH),
+            waiting: Arc::clone(&waiting),
+            sink,
+            trailing,
+            events,
+        };
+        thread::Builder::new()
+            .name("ptt-output".to_owned())
+            .spawn(move || thread.run(&inbox))
+            .map_err(|source| OutputError::NoThread { source })?;
+        Ok(Self { jobs, waiting, length: gauge!(QUEUE_LENGTH) })
+    }
+
+    /// Hands a text over. Never blocks.
+    pub fn push(&self, job: Job) -> Result<(), OutputError> {
+        // Counted before it is sent: the thread may be done with it before `try_send` returns.
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed) + 1;
+        let refused = match self.jobs.try_send(job) {
+            Ok(()) => {
+                self.length.set(waiting as f64);
+                return Ok(());
+            }
+            Err(TrySendError::Full(_)) => OutputError::QueueFull { waiting: CAPACITY },
+            Err(TrySendError::Disconnected(_)) => OutputError::Stopped,
+        };
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Err(refused)
+    }
+}
+
+/// What the thread owns.
+struct Thread {
+    sink: Box<dyn Sink>,
+    trailing: Trailing,
+    events: Port<OutputEvent>,
+    waiting: Arc<AtomicUsize>,
+    seconds: Histogram,
+    delivered: Counter,
+    filtered: Counter,
+    length: Gauge,
+}
+
+impl Thread {
+    fn run(mut self, inbox: &Receiver<Job>) {
+        for job in inbox {
+            let outcome = self.deliver(&job.text);
+            self.seconds.record(Moment::now().since(job.sent));
+            self.length.set((self.waiting.fetch_sub(1, Ordering::Relaxed) - 1) as f64);
+            let sink = self.sink.name();
+            let event = match outcome {
+                Ok(()) => {
+                    self.delivered.increment(1);
+                    OutputEvent::Delivered { take: job.take, sink: sink.to_owned() }
+                }
+                Err(error) => {
+                    debug!(take = %job.take, sink, %error, "not delivered");
+                    let kind = error.kind().label();
+                    counter!(DELIVERY_FAILURES_TOTAL, "sink" => sink, "kind" => kind).increment(1);
+                    OutputEvent::Failed { take: job.take, fault: error.undelivered() }
+                }
+            };
+            self.events.post_patiently(event);
+        }
+    }
+
+    /// A text of which the filter leaves nothing is delivered by writing nothing.
+    fn deliver(&mut self, text: &Transcript) -> Result<(), OutputError> {
+        let filtered = filter(text.reveal());
+        if let Cow::Owned(_) = filtered {
+            self.filtered.increment(1);
+        }
+        if filtered.is_empty() {
+            return Ok(());
+        }
+        self.sink.deliver(&(filtered.into_owned() + self.trailing.text()))
+    }
+}

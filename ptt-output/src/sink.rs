@@ -1,0 +1,40 @@
+//! The end of the line: one trait, and the sinks behind it.
+
+mod command;
+mod file;
+mod patient;
+mod stdout;
+
+pub use command::CommandSink;
+pub use file::FileSink;
+pub use stdout::StdoutSink;
+
+use crate::config::{Backend, OutputConfig};
+use crate::error::OutputError;
+
+/// Where texts end up. Lives on the delivering thread, so it may block, within its own time limit.
+pub trait Sink: Send {
+    /// Its name in the configuration; also the label `sink`.
+    fn name(&self) -> &'static str;
+
+    /// Puts a filtered text out, whole, with what follows it (see [`Trailing`](crate::Trailing)).
+    ///
+    /// # Errors
+    /// The text, or a part of it, is not out. The message holds none of it.
+    fn deliver(&mut self, text: &str) -> Result<(), OutputError>;
+}
+
+/// The configured sink.
+///
+/// # Errors
+/// What is wrong with it and can be seen before the first text.
+pub(crate) fn open(config: &OutputConfig) -> Result<Box<dyn Sink>, OutputError> {
+    let limit = config.limit_ms.millis();
+    Ok(match config.sink {
+        Backend::Stdout => Box::new(StdoutSink::open(limit)?),
+        Backend::File => {
+            Box::new(FileSink::open(&config.file_path, config.file_mode, config.file_sync, limit)?)
+        }
+        Backend::Command => Box::new(CommandSink::open(&config.command, config.command_limit_ms.millis())?),
+    })
+}

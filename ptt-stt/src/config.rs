@@ -1,0 +1,134 @@
+//! The section `[stt]` of the configuration.
+
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+
+use ptt_messages::Within;
+use serde::{Deserialize, Serialize};
+
+use crate::context::ContextRule;
+use crate::engine::{Backend, CannedStep};
+use crate::strategy::{Policy, StrategyKind};
+
+/// How speech becomes text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SttConfig {
+    /// Which engine: `whisper`, or `canned` for tests without a model.
+    pub backend: Backend,
+    /// Name of an installed model (`ptt-app models list`) or the path of a ggml file.
+    pub model: String,
+    /// Language code such as `en` or `de`; `auto` detects it in the first words after the model was loaded and
+    /// keeps it. Models whose name ends in `.en` know English only.
+    pub language: String,
+    /// `live` decodes while the key is held, `batch` after the release.
+    pub strategy: StrategyKind,
+    /// Compute threads after the release; 0 = one per core, at most 8.
+    pub threads: Within<0, 64>,
+    /// Compute threads while the key is held: capture and desktop keep the other cores.
+    pub background_threads: Within<1, 64>,
+    /// How much less important than other programs background decodes are (`nice`).
+    pub background_nice: Within<0, 19>,
+    /// How much work may have been in vain in a take before a pause is no longer decoded on suspicion, in percent of
+    /// the work that the take needs anyway. 0 decodes committed segments only.
+    pub speculation_percent: Within<0, 1_000>,
+    /// Let the encoder look at little more than the clip instead of always 30 s. Suspect results are decoded once
+    /// more at full context.
+    pub short_context: bool,
+    /// Silence that the encoder sees after the clip when `short_context` is on. Less is faster and loops more often.
+    pub context_margin_ms: Within<320, 20_000>,
+    /// The shortest context when `short_context` is on.
+    pub context_min_ms: Within<2_560, 30_000>,
+    /// Names and terms that the engine should know how to spell.
+    pub vocabulary: Vec<String>,
+    /// How many words of a take's text so far are the context of its next segment.
+    pub prompt_words: Within<0, 100>,
+    /// Canned engine: the texts it gives in turn, from the first again after the last.
+    pub canned_texts: Vec<String>,
+    /// Canned engine: how long a decode takes.
+    pub canned_delay_ms: Within<0, 60_000>,
+    /// Canned engine: what its decodes do in turn; `ok` after the last.
+    pub canned_script: Vec<CannedStep>,
+}
+
+impl Default for SttConfig {
+    fn default() -> Self {
+        Self {
+            backend: Backend::Whisper,
+            model: "tiny.en".to_owned(),
+            language: "auto".to_owned(),
+            strategy: StrategyKind::Live,
+            threads: Within::new(0),
+            background_threads: Within::new(1),
+            background_nice: Within::new(5),
+            speculation_percent: Within::new(150),
+            short_context: true,
+            context_margin_ms: Within::new(2_560),
+            context_min_ms: Within::new(7_680),
+            vocabulary: Vec::new(),
+            prompt_words: Within::new(30),
+            canned_texts: vec!["This is a canned text.".to_owned()],
+            canned_delay_ms: Within::new(0),
+            canned_script: Vec::new(),
+        }
+    }
+}
+
+impl SttConfig {
+    /// Compute threads after the release, with 0 resolved.
+    #[must_use]
+    pub fn final_threads(&self) -> usize {
+        match usize::try_from(self.threads.get()) {
+            Ok(0) | Err(_) => available_parallelism().map_or(1, NonZeroUsize::get).min(8),
+            Ok(threads) => threads,
+        }
+    }
+
+    /// What the strategy needs of it.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        let words: Vec<&str> = self.vocabulary.iter().map(|w| w.trim()).filter(|w| !w.is_empty()).collect();
+        Policy {
+            kind: self.strategy,
+            threads: self.final_threads(),
+            background_threads: self.background_threads.get() as usize,
+            speculation_percent: self.speculation_percent.get(),
+            context: self
+                .short_context
+                .then(|| ContextRule::new(self.context_margin_ms.millis(), self.context_min_ms.millis())),
+            vocabulary: if words.is_empty() { String::new() } else { format!("{}.", words.join(", ")) },
+            prompt_words: self.prompt_words.get() as usize,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_and_a_wrong_number_are_errors() {
+        for (given, expected) in [
+            (r#"{"modle": "base"}"#, "unknown field"),
+            (r#"{"threads": 65}"#, "65 is out of range, allowed is 0 to 64"),
+            (r#"{"strategy": "eager"}"#, "unknown variant"),
+            (r#"{"canned_script": ["explode"]}"#, "unknown variant"),
+        ] {
+            let error = serde_json::from_str::<SttConfig>(given).unwrap_err().to_string();
+            assert!(error.contains(expected), "{given}: {error}");
+        }
+        let json = serde_json::to_string(&SttConfig::default()).unwrap();
+        assert_eq!(serde_json::from_str::<SttConfig>(&json).unwrap(), SttConfig::default());
+    }
+
+    #[test]
+    fn the_vocabulary_becomes_one_sentence() {
+        let config = SttConfig {
+            vocabulary: vec!["Enea ".to_owned(), String::new(), "Compel".to_owned()],
+            ..SttConfig::default()
+        };
+        assert_eq!(config.policy().vocabulary, "Enea, Compel.");
+        assert!(SttConfig::default().policy().vocabulary.is_empty());
+        assert!(config.final_threads() >= 1);
+    }
+}

@@ -1,0 +1,122 @@
+//! What an engine is: one clip in, one text out, stoppable at any moment.
+//!
+//! Here are the trait and the values that cross it. Which clip is decoded when is [`crate::strategy`]'s affair, on
+//! which thread is [`crate::worker`]'s.
+
+mod canned;
+mod hooks;
+mod whisper;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ptt_messages::{Clip, Moment, Transcript};
+use serde::{Deserialize, Serialize};
+
+use crate::{SttConfig, SttError};
+
+pub use canned::{CannedEngine, CannedStep};
+pub use whisper::WhisperEngine;
+
+/// Turns clips into text. Owned by one thread at a time.
+pub trait Engine: Send {
+    /// Name of the model, for people.
+    fn name(&self) -> &str;
+
+    /// Decodes one clip of at most [`crate::context::LONGEST_CLIP_SAMPLES`]. Nothing of an earlier clip has an influence
+    /// on the text but the prompt.
+    ///
+    /// # Errors
+    /// [`SttError::Cancelled`] soon after `cancel` was set, [`SttError::Timeout`] when the request's deadline passed,
+    /// and whatever the engine itself reports.
+    fn decode(
+        &mut self,
+        clip: &Clip,
+        request: &DecodeRequest,
+        cancel: &CancelFlag,
+    ) -> Result<Decoded, SttError>;
+}
+
+/// The engines there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// whisper.cpp in this process.
+    #[default]
+    Whisper,
+    /// Prepared texts and faults, for tests of everything around the engine.
+    Canned,
+}
+
+/// Makes the engine that the configuration names: loads the model and warms it up. Takes 0.1 s to seconds.
+///
+/// # Errors
+/// A model that is missing or damaged, or a language that does not go with it.
+pub fn open(config: &SttConfig) -> Result<Box<dyn Engine>, SttError> {
+    Ok(match config.backend {
+        Backend::Whisper => Box::new(WhisperEngine::open(config)?),
+        Backend::Canned => Box::new(CannedEngine::new(config)),
+    })
+}
+
+/// How to decode a clip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeRequest {
+    /// Encoder positions to use, up to [`crate::context::FULL_FRAMES`].
+    pub frames: u16,
+    /// What was said before and words to know, as text; may be empty.
+    pub prompt: Transcript,
+    /// Compute threads, at least 1.
+    pub threads: usize,
+    /// When the result is useless.
+    pub deadline: Moment,
+}
+
+/// What an engine made of a clip.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decoded {
+    /// The words as the engine wrote them.
+    pub text: Transcript,
+    /// Natural logarithm of the tokens' probability, on average.
+    pub avg_logprob: f32,
+    /// How likely the engine thinks that nobody speaks, 0 to 1.
+    pub no_speech_prob: f32,
+    /// Number of text tokens.
+    pub tokens: u32,
+    /// Why it came to an end.
+    pub ending: Ending,
+    /// Spectrogram, encoder and the prompt's pass through the decoder.
+    pub encode: Duration,
+    /// Decoder and sampling of the rest.
+    pub decode: Duration,
+}
+
+/// Why a decode came to an end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// The engine found the end of what was said.
+    #[default]
+    Natural,
+    /// It reached the number of tokens that a clip of this length can have.
+    MaxTokens,
+    /// It was stopped because it repeated itself.
+    Loop,
+}
+
+/// Set from any thread to stop a decode. Clones share the flag.
+#[derive(Clone, Debug, Default)]
+pub struct CancelFlag(Arc<AtomicBool>);
+
+impl CancelFlag {
+    /// Stops the decode, now or as soon as it starts.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was set.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

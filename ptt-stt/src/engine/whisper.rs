@@ -1,0 +1,339 @@
+//! whisper.cpp in this process: one context, one warm state, greedy, no temperature fallback, bounded in tokens and
+//! time. Whether a result is believed is decided elsewhere.
+
+use std::path::Path;
+use std::time::Duration;
+
+use ptt_messages::{Clip, Moment, SAMPLE_RATE_HZ, Transcript};
+use whisper_rs::{
+    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState,
+};
+
+use super::hooks::{CpuBackend, Vocabulary, Watch, noting_backend, redirect_logs, watched};
+use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine};
+use crate::context::{FULL_FRAMES, LONGEST_CLIP_SAMPLES};
+use crate::{SttConfig, SttError, model};
+
+/// Clips shorter than this are padded with silence: whisper.cpp skips what is shorter than 0.1 s, reads beyond the end
+/// of what is shorter than 0.0126 s, and guesses at what is shorter than a second.
+const SHORTEST_SAMPLES: usize = SAMPLE_RATE_HZ as usize * 5 / 4;
+/// More than this is said by nobody in a second, and a short clip may hold this many more.
+const TOKENS_PER_SECOND: usize = 8;
+const TOKENS_EXTRA: usize = 16;
+/// From this many tokens on a repetition is looked for: more than people say in a second, so that what was really said
+/// four times is not cut.
+const LOOPS_FROM_PER_SECOND: usize = 5;
+const LOOPS_FROM_EXTRA: usize = 8;
+/// The prompt is decoded anew for every clip: more than this costs more than it helps.
+const PROMPT_TOKENS: usize = 160;
+/// Below this a detected language is used once, but not kept.
+const SURE_OF_LANGUAGE: f32 = 0.5;
+
+/// whisper.cpp with a loaded model.
+#[derive(Debug)]
+pub struct WhisperEngine {
+    name: String,
+    context: WhisperContext,
+    state: WhisperState,
+    backend: Option<CpuBackend>,
+    vocabulary: Vocabulary,
+    params: FullParams<'static, 'static>,
+    detect_language: bool,
+}
+
+impl WhisperEngine {
+    /// Loads the model that the configuration names, after its file was checked, and warms it up.
+    ///
+    /// # Errors
+    /// A missing or damaged model, no memory, a language that does not go with the model.
+    pub fn open(config: &SttConfig) -> Result<Self, SttError> {
+        let path = model::resolve(&config.model)?;
+        model::check_before_load(&path)?;
+        let mut engine = Self::load(&path, &config.language)?;
+        let frames = config.policy().context.map_or(FULL_FRAMES, |rule| rule.shortest());
+        engine.warm_up(frames, config.final_threads());
+        Ok(engine)
+    }
+
+    /// Loads a ggml file. `language` is a code or `auto`.
+    ///
+    /// # Errors
+    /// As [`WhisperEngine::open`].
+    pub fn load(path: &Path, language: &str) -> Result<Self, SttError> {
+        redirect_logs();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = stem.strip_prefix("ggml-").unwrap_or(&stem).to_owned();
+        let mut wanted = WhisperContextParameters::new();
+        wanted.flash_attn(false);
+        let (made, backend) = noting_backend(|| {
+            let context = WhisperContext::new_with_params(path, wanted)
+                .map_err(|_| SttError::Load { path: path.to_owned() })?;
+            let state = context.create_state().map_err(|_| SttError::State)?;
+            Ok::<_, SttError>((context, state))
+        });
+        let (context, state) = made?;
+        if backend.is_none() {
+            tracing::warn!(
+                "a decode can be stopped between its passes only; the engine's version is not the known one"
+            );
+        }
+        let language = Language::choose(language, &name, context.is_multilingual())?;
+        let vocabulary = Vocabulary {
+            size: usize::try_from(context.n_vocab()).unwrap_or(0),
+            end_of_text: usize::try_from(context.token_eot()).unwrap_or(usize::MAX),
+        };
+        let mut params = greedy();
+        let detect_language = match language {
+            Language::Detect => true,
+            Language::Known(code) => {
+                params.set_language(Some(code));
+                false
+            }
+        };
+        Ok(Self { name, context, state, backend, vocabulary, params, detect_language })
+    }
+
+    /// Touches weights and buffers once, so that the first real decode does not have to.
+    fn warm_up(&mut self, frames: u16, threads: usize) {
+        let began = Moment::now();
+        // Any sound will do; a fixed one gives the same work at every start.
+        let mut x = 1_u32;
+        let noise: Vec<f32> = (0..SAMPLE_RATE_HZ)
+            .map(|_| {
+                x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (x >> 16) as f32 / 655_360.0 - 0.05
+            })
+            .collect();
+        let request = Ask { frames, threads, deadline: began + Duration::from_secs(30), max_tokens: 4 };
+        let detect = std::mem::take(&mut self.detect_language);
+        let _ = self.run(&noise, &[], request, &CancelFlag::default());
+        self.detect_language = detect;
+        tracing::debug!(took = ?Moment::now().since(began), frames, threads, "warmed up");
+    }
+
+    /// One pass of whisper.cpp over prepared samples.
+    fn run(
+        &mut self,
+        samples: &[f32],
+        prompt: &[i32],
+        ask: Ask,
+        cancel: &CancelFlag,
+    ) -> Result<Pass, SttError> {
+        let began = Moment::now();
+        let loops_from = samples.len() * LOOPS_FROM_PER_SECOND / SAMPLE_RATE_HZ as usize + LOOPS_FROM_EXTRA;
+        let mut watch = Watch::new(cancel, ask.deadline, loops_from, self.vocabulary);
+        if watch.over() {
+            return Err(stopped(cancel, ask.deadline.since(began)));
+        }
+        let mut params = self.params.clone();
+        params.set_n_threads(int(ask.threads));
+        params.set_audio_ctx(if ask.frames < FULL_FRAMES { i32::from(ask.frames) } else { 0 });
+        params.set_max_tokens(int(ask.max_tokens));
+        params.set_tokens(prompt);
+        let result = watched(&mut watch, self.backend, params, |params| self.state.full(params, samples));
+        let ended = Moment::now();
+        match result {
+            Ok(()) => {}
+            Err(_) if watch.over() => return Err(stopped(cancel, ask.deadline.since(began))),
+            Err(WhisperError::GenericError(code)) => return Err(SttError::Decode { code }),
+            Err(_) => return Err(SttError::Decode { code: -1 }),
+        }
+        let encoded = watch.encoded.unwrap_or(ended);
+        Ok(Pass { encode: encoded.since(began), decode: ended.since(encoded), looped: watch.looped })
+    }
+
+    /// Finds the language once. It costs an encoder pass at full context.
+    fn detect_language(&mut self, samples: &[f32], ask: Ask, cancel: &CancelFlag) -> Result<(), SttError> {
+        // whisper.cpp detects at the context of the run before: one that is stopped at once sets the full one.
+        let stop = CancelFlag::default();
+        let mut watch = Watch::new(&stop, ask.deadline, usize::MAX, self.vocabulary);
+        stop.set();
+        let mut params = self.params.clone();
+        params.set_language(Some("en"));
+        params.set_audio_ctx(0);
+        let _ = watched(&mut watch, self.backend, params, |params| self.state.full(params, samples));
+
+        let mut watch = Watch::new(cancel, ask.deadline, usize::MAX, self.vocabulary);
+        if watch.over() {
+            return Err(stopped(cancel, Duration::ZERO));
+        }
+        // The pass itself takes no callback of whisper.cpp's, but it runs on the backend that has ours.
+        let state = &mut self.state;
+        let found = watched(&mut watch, self.backend, greedy(), |_| {
+            state.pcm_to_mel(samples, ask.threads)?;
+            state.lang_detect(0, ask.threads)
+        });
+        let (id, probabilities) = match found {
+            Ok(found) => found,
+            Err(_) if watch.over() => return Err(stopped(cancel, Duration::ZERO)),
+            Err(_) => return Err(SttError::Decode { code: -3 }),
+        };
+        let code = whisper_rs::get_lang_str(id).unwrap_or("en");
+        let sure = usize::try_from(id).ok().and_then(|id| probabilities.get(id)).copied().unwrap_or(0.0);
+        self.params.set_language(Some(code));
+        self.detect_language = sure < SURE_OF_LANGUAGE;
+        tracing::info!(language = code, sure, kept = !self.detect_language, "language detected");
+        Ok(())
+    }
+
+    fn prompt_tokens(&self, prompt: &str) -> Vec<i32> {
+        if prompt.is_empty() {
+            return Vec::new();
+        }
+        let clean = prompt.replace('\0', " ");
+        // A token is at least one byte; a buffer that is too small would be filled beyond its end by whisper-rs.
+        let tokens = self.context.tokenize(&format!(" {clean}"), clean.len() + 8).unwrap_or_default();
+        tokens[tokens.len().saturating_sub(PROMPT_TOKENS)..].to_vec()
+    }
+
+    fn result(&self, pass: &Pass, max_tokens: usize) -> Decoded {
+        let mut text = Vec::new();
+        let (mut tokens, mut logprob, mut no_speech_prob) = (0_u32, 0.0, 0.0_f32);
+        for segment in self.state.as_iter() {
+            text.extend_from_slice(segment.to_bytes().unwrap_or_default());
+            no_speech_prob = no_speech_prob.max(segment.no_speech_probability());
+            for token in (0..segment.n_tokens()).filter_map(|i| segment.get_token(i)) {
+                let data = token.token_data();
+                if usize::try_from(data.id).is_ok_and(|id| id < self.vocabulary.end_of_text) {
+                    tokens += 1;
+                    logprob += f64::from(data.plog);
+                }
+            }
+        }
+        let ending = match () {
+            () if pass.looped => Ending::Loop,
+            () if tokens as usize >= max_tokens => Ending::MaxTokens,
+            () => Ending::Natural,
+        };
+        Decoded {
+            text: Transcript::new(String::from_utf8_lossy(&text).trim()),
+            avg_logprob: if tokens == 0 { 0.0 } else { (logprob / f64::from(tokens)) as f32 },
+            no_speech_prob,
+            tokens,
+            ending,
+            encode: pass.encode,
+            decode: pass.decode,
+        }
+    }
+}
+
+impl Engine for WhisperEngine {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn decode(
+        &mut self,
+        clip: &Clip,
+        request: &DecodeRequest,
+        cancel: &CancelFlag,
+    ) -> Result<Decoded, SttError> {
+        let samples = &clip.samples()[..clip.samples().len().min(LONGEST_CLIP_SAMPLES)];
+        let padded: Vec<f32>;
+        let samples = if samples.len() < SHORTEST_SAMPLES {
+            padded = samples.iter().copied().chain(std::iter::repeat(0.0)).take(SHORTEST_SAMPLES).collect();
+            &padded
+        } else {
+            samples
+        };
+        let max_tokens =
+            (clip.samples().len() * TOKENS_PER_SECOND).div_ceil(SAMPLE_RATE_HZ as usize) + TOKENS_EXTRA;
+        let ask = Ask {
+            frames: request.frames,
+            threads: request.threads.max(1),
+            deadline: request.deadline,
+            max_tokens,
+        };
+        let began = Moment::now();
+        if self.detect_language {
+            self.detect_language(samples, ask, cancel)?;
+        }
+        let detected = Moment::now().since(began);
+        let prompt = self.prompt_tokens(request.prompt.reveal());
+        let mut pass = self.run(samples, &prompt, ask, cancel)?;
+        pass.encode += detected;
+        Ok(self.result(&pass, max_tokens))
+    }
+}
+
+/// Numbers of one pass.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    frames: u16,
+    threads: usize,
+    deadline: Moment,
+    max_tokens: usize,
+}
+
+/// What a pass took.
+#[derive(Clone, Copy, Debug)]
+struct Pass {
+    encode: Duration,
+    decode: Duration,
+    looped: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Language {
+    /// Whisper's own code.
+    Known(&'static str),
+    Detect,
+}
+
+impl Language {
+    fn choose(given: &str, model: &str, multilingual: bool) -> Result<Self, SttError> {
+        if given == "auto" {
+            return Ok(if multilingual { Self::Detect } else { Self::Known("en") });
+        }
+        let id = if given.contains('\0') { None } else { whisper_rs::get_lang_id(given) };
+        match id.and_then(whisper_rs::get_lang_str) {
+            None => Err(SttError::Language { given: given.to_owned() }),
+            Some(code) if multilingual || code == "en" => Ok(Self::Known(code)),
+            Some(_) => Err(SttError::EnglishOnly { model: model.to_owned(), language: given.to_owned() }),
+        }
+    }
+}
+
+/// One pass, no second temperature, no timestamps, and nothing printed.
+fn greedy() -> FullParams<'static, 'static> {
+    let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
+    params.set_temperature(0.0);
+    params.set_temperature_inc(0.0);
+    params.set_no_context(true);
+    params.set_no_timestamps(true);
+    params.set_single_segment(true);
+    params.set_suppress_blank(true);
+    params.set_suppress_nst(true);
+    // Never true: doubtful text is judged by `clean`, with more to go by.
+    params.set_no_speech_thold(2.0);
+    params.set_print_special(false);
+    params.set_print_progress(false);
+    params.set_print_realtime(false);
+    params.set_print_timestamps(false);
+    params
+}
+
+fn stopped(cancel: &CancelFlag, limit: Duration) -> SttError {
+    if cancel.is_set() { SttError::Cancelled } else { SttError::Timeout { limit } }
+}
+
+fn int(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_must_go_with_the_model() {
+        redirect_logs();
+        assert_eq!(Language::choose("auto", "tiny.en", false).unwrap(), Language::Known("en"));
+        assert_eq!(Language::choose("auto", "tiny", true).unwrap(), Language::Detect);
+        assert_eq!(Language::choose("de", "tiny", true).unwrap(), Language::Known("de"));
+        assert_eq!(Language::choose("en", "tiny.en", false).unwrap(), Language::Known("en"));
+        let error = Language::choose("de", "tiny.en", false).unwrap_err().to_string();
+        assert!(error.contains("such as `tiny`"), "{error}");
+        assert!(matches!(Language::choose("klingon", "tiny", true), Err(SttError::Language { .. })));
+    }
+}

@@ -1,0 +1,32 @@
+//! Models: where they lie, how they get there, and whether their bytes can be trusted.
+//!
+//! `pull` fetches a ggml file, `import` converts a CTranslate2 directory, `verify` checks a file before the engine sees
+//! it. No engine lives here: whisper.cpp believes what it reads, so everything is checked in safe Rust before.
+
+pub mod catalog;
+mod ctranslate2;
+mod error;
+mod folder;
+mod ggml;
+mod import;
+mod layout;
+mod mel;
+mod part;
+mod pull;
+mod quantize;
+mod record;
+mod source;
+mod structure;
+#[cfg(test)]
+mod synthetic;
+mod verify;
+mod vocabulary;
+
+pub use error::ModelError;
+pub use folder::{ModelInfo, file_name, folder, installed, installed_in, resolve, resolve_in};
+pub use import::{ImportOptions, Imported, import};
+pub use layout::Dims;
+pub use pull::{Progress, PullOptions, Pulled, pull};
+pub use quantize::{Quantization, UnknownQuantization};
+pub use record::{Origin, Record, Stamp};
+pub use verify::{Verified, check_before_load, verify};

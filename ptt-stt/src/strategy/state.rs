@@ -1,0 +1,350 @@
+//! What is known of one take: its pieces, their texts, and who waits for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ptt_messages::{Clip, Moment, Segment, SegmentState, SttEvent, SttTiming, TakeId, Transcript};
+
+use super::{Effect, Note, Policy, Running};
+use crate::check::suspect;
+use crate::clean::clean;
+use crate::context::{FULL_FRAMES, LONGEST_CLIP_SAMPLES};
+use crate::engine::Decoded;
+use crate::join::{Seam, append, last_words};
+use crate::trim;
+
+/// A piece of a take: a segment, or a part of one that was too long for the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) index: u32,
+    part: u32,
+}
+
+impl Key {
+    pub(super) const fn whole(index: u32) -> Self {
+        Self { index, part: 0 }
+    }
+}
+
+/// What somebody waits for, and how it went so far.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) at: Moment,
+    pub(super) until: Moment,
+    pub(super) attempt: u32,
+    pub(super) waited: bool,
+    pub(super) fallback: bool,
+    pub(super) timing: SttTiming,
+    began: bool,
+}
+
+impl Wanted {
+    pub(super) fn new(at: Moment, attempt: u32, deadline: Duration) -> Self {
+        Self {
+            at,
+            until: at + deadline,
+            attempt,
+            waited: false,
+            fallback: false,
+            timing: SttTiming::default(),
+            began: false,
+        }
+    }
+}
+
+/// The text of a piece's audio up to `speech_end`.
+#[derive(Clone, Debug)]
+pub(super) struct Text {
+    speech_end: u64,
+    words: Transcript,
+    /// Background processor time that it took.
+    cpu: Duration,
+    /// Encoder positions that were used on suspicion.
+    speculated: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) segment: Segment,
+    text: Option<Text>,
+    /// Speech went on after the pause at its end.
+    pub(super) resumed: bool,
+    /// A background decode of it failed.
+    pub(super) failed: bool,
+    /// A result of it was suspect.
+    full: bool,
+}
+
+impl Piece {
+    fn new(segment: Segment) -> Self {
+        Self { segment, text: None, resumed: false, failed: false, full: false }
+    }
+
+    /// Whether its audio is final.
+    pub(super) fn closed(&self) -> bool {
+        self.segment.state != SegmentState::Paused
+    }
+
+    fn settled(&self) -> bool {
+        !self.segment.has_speech()
+            || self.text.as_ref().is_some_and(|text| text.speech_end == self.segment.speech_end)
+    }
+
+    /// Whether a decode of the audio up to `speech_end` is of use.
+    pub(super) fn needs(&self, speech_end: u64) -> bool {
+        !self.settled() && self.segment.speech_end == speech_end
+    }
+
+    pub(super) fn frames(&self, policy: &Policy, clip: &Clip) -> u16 {
+        match policy.context {
+            Some(rule) if !self.full => rule.frames(clip.samples().len()),
+            _ => FULL_FRAMES,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Take {
+    pub(super) pieces: BTreeMap<Key, Piece>,
+    pub(super) wanted: Option<Wanted>,
+    /// The tail is there: no audio follows.
+    pub(super) sealed: bool,
+    /// Processor time spent in the background.
+    pub(super) background: Duration,
+    /// Encoder positions used in vain so far, or on suspicion.
+    pub(super) speculated: u64,
+    told: (String, String),
+}
+
+impl Take {
+    /// Takes a segment in; what is too long for the engine becomes several pieces. In `live`, texts that its audio had
+    /// before stay when nothing was said since.
+    pub(super) fn put(&mut self, segment: Segment, live: bool, effects: &mut Vec<Effect>) {
+        let key = Key::whole(segment.id.index);
+        if self.pieces.get(&key).is_some_and(Piece::closed) {
+            return;
+        }
+        let before = self.pieces.remove(&key);
+        let mut piece = Piece::new(segment);
+        if let Some(before) = before {
+            let same = before.segment.speech_end == piece.segment.speech_end;
+            piece.full = before.full && same;
+            piece.failed = before.failed && same && !piece.closed();
+            match before.text {
+                Some(text) if same && piece.closed() => {
+                    self.speculated = self.speculated.saturating_sub(text.speculated);
+                    piece.text = Some(Text { speculated: 0, ..text });
+                }
+                other if piece.closed() => waste(other, effects),
+                // An open segment's text stays to be shown until there is a newer one.
+                other => piece.text = other,
+            }
+        }
+        let too_long = || trim::speech(&piece.segment).samples().len() > LONGEST_CLIP_SAMPLES;
+        if live && piece.closed() && !piece.settled() && too_long() {
+            self.put_parts(&piece.segment);
+        } else {
+            self.pieces.insert(key, piece);
+        }
+    }
+
+    /// No audio follows after the segment `last`. In batch the pieces become as few as the engine can take.
+    pub(super) fn seal(&mut self, last: u32, live: bool, effects: &mut Vec<Effect>) {
+        self.sealed = true;
+        for (key, piece) in &mut self.pieces {
+            if key.index != last {
+                // Its last message did not arrive: what was heard of it is better than nothing.
+                piece.segment.state = SegmentState::Committed;
+            }
+        }
+        let there = self.pieces.keys().map(|key| key.index).collect::<BTreeSet<_>>().len();
+        let missing = (last + 1).saturating_sub(u32::try_from(there).unwrap_or(u32::MAX));
+        if missing > 0 {
+            effects.push(Effect::Note(Note::Missing(missing)));
+        }
+        if !live {
+            self.merge();
+        }
+    }
+
+    fn merge(&mut self) {
+        let pieces = std::mem::take(&mut self.pieces);
+        let mut row: Vec<Segment> = Vec::new();
+        for (_, piece) in pieces {
+            let segment = piece.segment;
+            match row.last_mut() {
+                Some(last)
+                    if last.clip.samples().len() + segment.clip.samples().len() <= LONGEST_CLIP_SAMPLES =>
+                {
+                    if segment.has_speech() {
+                        // Counted in the row's own samples: a hole before the segment is closed by joining.
+                        last.speech_end = last.end() + (segment.speech_end - segment.start);
+                    }
+                    let joined = [last.clip.samples(), segment.clip.samples()].concat();
+                    last.clip = Clip::new(joined).expect("two clips in a row are a clip");
+                    last.state = segment.state;
+                }
+                _ => row.push(segment),
+            }
+        }
+        for segment in row {
+            if segment.clip.samples().len() > LONGEST_CLIP_SAMPLES {
+                self.put_parts(&segment);
+            } else {
+                self.pieces.insert(Key::whole(segment.id.index), Piece::new(segment));
+            }
+        }
+    }
+
+    fn put_parts(&mut self, segment: &Segment) {
+        for (part, range) in (0..).zip(trim::windows(segment.clip.samples())) {
+            let start = segment.start + range.start as u64;
+            let end = segment.start + range.end as u64;
+            let piece = Segment {
+                start,
+                speech_end: segment.speech_end.clamp(start, end),
+                clip: trim::part(&segment.clip, range),
+                ..segment.clone()
+            };
+            self.pieces.insert(Key { index: segment.id.index, part }, Piece::new(piece));
+        }
+    }
+
+    /// Takes a result in, or asks for a second one at full context.
+    pub(super) fn decoded(
+        &mut self,
+        running: &Running,
+        decoded: &Decoded,
+        began: Moment,
+        cpu: Duration,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(wanted) = &mut self.wanted {
+            if !wanted.began {
+                wanted.began = true;
+                wanted.timing.queued = began.since(wanted.at);
+            }
+            wanted.timing.encode += decoded.encode;
+            wanted.timing.decode += decoded.decode;
+            if running.background {
+                // It was under way when the key came up.
+                wanted.waited = true;
+                wanted.timing.audio += running.audio;
+            }
+        }
+        let cpu = if running.background { cpu } else { Duration::ZERO };
+        let Some(piece) = self.pieces.get_mut(&running.key) else { return };
+        if running.frames < FULL_FRAMES
+            && let Some(why) = suspect(decoded, running.audio)
+        {
+            piece.full = true;
+            effects.push(Effect::Note(Note::Fallback(why)));
+            if running.background {
+                effects.push(Effect::Note(Note::Wasted(cpu)));
+            }
+            if let Some(wanted) = &mut self.wanted {
+                wanted.fallback = true;
+            }
+            return;
+        }
+        waste(piece.text.take(), effects);
+        let speculated = if running.speculative && !piece.closed() { u64::from(running.frames) } else { 0 };
+        if running.speculative && piece.closed() {
+            self.speculated = self.speculated.saturating_sub(u64::from(running.frames));
+        }
+        let words = Transcript::new(clean(decoded));
+        piece.text = Some(Text { speech_end: running.speech_end, words, cpu, speculated });
+    }
+
+    /// The first closed piece without a text.
+    pub(super) fn next_needed(&self) -> Option<Key> {
+        self.pieces.iter().find(|(_, piece)| piece.closed() && !piece.settled()).map(|(key, _)| *key)
+    }
+
+    pub(super) fn failed(&self, key: Key) -> bool {
+        self.pieces.get(&key).is_some_and(|piece| piece.failed)
+    }
+
+    /// The open piece, when a decode of it may be the last and enough was useful so far to risk it.
+    pub(super) fn speculation(&self, policy: &Policy) -> Option<Key> {
+        if self.sealed || policy.speculation_percent == 0 {
+            return None;
+        }
+        let (key, piece) = self.pieces.iter().next_back()?;
+        let open = !piece.closed() && !piece.resumed && !piece.failed && !piece.settled();
+        let fits = trim::speech(&piece.segment).samples().len() <= LONGEST_CLIP_SAMPLES;
+        let needed: u64 = self
+            .pieces
+            .values()
+            .filter(|piece| piece.segment.has_speech())
+            .map(|piece| u64::from(piece.frames(policy, &piece.segment.clip)))
+            .sum();
+        let affordable = self.speculated * 100 <= needed * policy.speculation_percent;
+        (open && fits && affordable).then_some(*key)
+    }
+
+    /// Words to know and the last words before a piece.
+    pub(super) fn prompt(&self, before: Key, policy: &Policy) -> Transcript {
+        let said = self.joined(|key, _| key < before);
+        let mut prompt = policy.vocabulary.clone();
+        append(&mut prompt, &last_words(&said, policy.prompt_words), Seam::Pause);
+        Transcript::new(prompt)
+    }
+
+    pub(super) fn text(&self) -> String {
+        self.joined(|_, _| true)
+    }
+
+    pub(super) fn has_speech(&self) -> bool {
+        self.pieces.values().any(|piece| piece.segment.has_speech())
+    }
+
+    /// The text so far, when it changed.
+    pub(super) fn partial(&mut self, take: TakeId) -> Option<Effect> {
+        let committed = self.joined(|_, piece| piece.closed());
+        let tentative = self.joined(|_, piece| !piece.closed());
+        let now = (committed, tentative);
+        if now == self.told {
+            return None;
+        }
+        self.told = now.clone();
+        let (committed, tentative) = (Transcript::new(now.0), Transcript::new(now.1));
+        Some(Effect::Tell(SttEvent::Partial { take, committed, tentative }))
+    }
+
+    /// Its text was delivered: counts what was of use.
+    pub(super) fn settle(&mut self, effects: &mut Vec<Effect>) {
+        for cpu in self.pieces.values().filter_map(|piece| piece.text.as_ref()).map(|text| text.cpu) {
+            if !cpu.is_zero() {
+                effects.push(Effect::Note(Note::Useful(cpu)));
+            }
+        }
+    }
+
+    /// Its text is not wanted: counts what was in vain.
+    pub(super) fn waste(&mut self, effects: &mut Vec<Effect>) {
+        for piece in self.pieces.values_mut() {
+            waste(piece.text.take(), effects);
+        }
+    }
+
+    fn joined(&self, which: impl Fn(Key, &Piece) -> bool) -> String {
+        let mut text = String::new();
+        let mut seam = Seam::Pause;
+        for (_, piece) in self.pieces.iter().filter(|(key, piece)| which(**key, piece)) {
+            if let Some(found) = &piece.text {
+                append(&mut text, found.words.reveal(), seam);
+            }
+            // Speech up to the last sample was cut; the detector's frames are 16 ms.
+            let cut = piece.segment.speech_end + 320 >= piece.segment.end();
+            seam = if cut { Seam::Forced } else { Seam::Pause };
+        }
+        text
+    }
+}
+
+fn waste(text: Option<Text>, effects: &mut Vec<Effect>) {
+    if let Some(text) = text.filter(|text| !text.cpu.is_zero()) {
+        effects.push(Effect::Note(Note::Wasted(text.cpu)));
+    }
+}

@@ -1,0 +1,135 @@
+//! The values that go into the decisions and come out of them.
+
+use std::time::Duration;
+
+use ptt_messages::{Clip, Fault, Moment, Segment, SttEvent, TakeId, Transcript};
+use serde::{Deserialize, Serialize};
+
+use crate::check::Suspicion;
+use crate::context::ContextRule;
+use crate::engine::Decoded;
+
+/// When a take is decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StrategyKind {
+    /// While the key is held: at pauses, and what is committed.
+    #[default]
+    Live,
+    /// All of it after the release.
+    Batch,
+}
+
+/// What the decisions depend on beside the inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// When a take is decoded.
+    pub kind: StrategyKind,
+    /// Compute threads after the release.
+    pub threads: usize,
+    /// Compute threads while the key is held.
+    pub background_threads: usize,
+    /// Allowed work in vain, in percent of the work that the take needs anyway.
+    pub speculation_percent: u64,
+    /// The short context, or `None` for the full one always.
+    pub context: Option<ContextRule>,
+    /// A sentence of words to know, or nothing.
+    pub vocabulary: String,
+    /// How many words of the text so far are the next piece's prompt.
+    pub prompt_words: usize,
+}
+
+/// One decode. Counts up for the life of a strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The recorder closed a segment or saw a pause.
+    Hear(Segment),
+    /// Speech goes on after a pause.
+    SpeechResumed { take: TakeId, index: u32 },
+    /// The text of the whole take is wanted within `deadline`.
+    Transcribe { tail: Segment, attempt: u32, deadline: Duration },
+    /// Forget the take.
+    Abort { take: TakeId },
+    /// A decode ended.
+    Done(Done),
+    /// A take's text is not there although its deadline, and some grace after it, passed.
+    Overdue { take: TakeId, attempt: u32 },
+}
+
+/// How a decode ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// Which.
+    pub job: JobId,
+    /// When the engine began with it.
+    pub began: Moment,
+    /// Processor time it took.
+    pub cpu: Duration,
+    /// What came of it.
+    pub result: Result<Decoded, Failure>,
+}
+
+/// Why a decode gave no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It was cancelled.
+    Cancelled,
+    /// The engine failed.
+    Failed(Fault),
+}
+
+/// What to do.
+#[must_use]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Start this decode after what was cancelled has ended. There is no other that was not cancelled.
+    Decode(Assignment),
+    /// Stop this decode.
+    Cancel(JobId),
+    /// Give up the worker with whatever it does, and make a fresh one.
+    Renew,
+    /// Tell whoever listens.
+    Tell(SttEvent),
+    /// Count this.
+    Note(Note),
+}
+
+/// A decode to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assignment {
+    /// Its number.
+    pub job: JobId,
+    /// What to decode.
+    pub clip: Clip,
+    /// Encoder positions.
+    pub frames: u16,
+    /// What was said before.
+    pub prompt: Transcript,
+    /// Compute threads.
+    pub threads: usize,
+    /// Whether nobody waits for it: it may be less important than other programs.
+    pub background: bool,
+    /// When its result is useless.
+    pub deadline: Moment,
+}
+
+/// What the metrics want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A segment was committed.
+    Commit,
+    /// A background decode was stopped.
+    Aborted,
+    /// A result was suspect and is decoded once more.
+    Fallback(Suspicion),
+    /// Background processor time whose result became part of a text.
+    Useful(Duration),
+    /// Background processor time in vain.
+    Wasted(Duration),
+    /// Segments of a take that never arrived; its text has a hole.
+    Missing(u32),
+}

@@ -1,0 +1,215 @@
+//! The one thread that has the engine. Orders in, reports out; what to order is decided in [`crate::strategy`].
+//!
+//! An engine that panics is dropped and made anew for the next decode. One that does not come back is given up together
+//! with its thread: dropping a [`Worker`] ends the thread when its decode ends, and not before.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::Duration;
+
+use ptt_messages::{Fault, Moment, Port};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::SttError;
+use crate::engine::{CancelFlag, DecodeRequest, Decoded, Engine};
+use crate::metrics;
+use crate::strategy::{Assignment, Done, Failure};
+
+/// Makes an engine: loaded and warm.
+pub(crate) type Opener = Arc<dyn Fn() -> Result<Box<dyn Engine>, SttError> + Send + Sync>;
+
+#[derive(Debug)]
+pub(crate) enum Order {
+    Load,
+    Unload,
+    Decode(Assignment, CancelFlag),
+}
+
+/// What a worker tells, with the number of the worker.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) worker: u64,
+    pub(crate) news: News,
+}
+
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The answer to `Load`, and when a decode had to load first.
+    Loaded(Result<Loaded, Fault>),
+    Unloaded,
+    Done(Done),
+}
+
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) model: String,
+    /// Zero when it was there already.
+    pub(crate) took: Duration,
+}
+
+/// A handle on the thread.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    orders: Sender<Order>,
+    pub(crate) number: u64,
+}
+
+impl Worker {
+    /// Starts a thread that has no engine yet. `nice` is for background decodes.
+    pub(crate) fn start(
+        number: u64,
+        open: Opener,
+        nice: i32,
+        reports: Port<Report>,
+    ) -> Result<Self, SttError> {
+        let (orders, inbox) = mpsc::channel();
+        let desk = Desk { number, open, nice, reports, engine: None };
+        thread::Builder::new()
+            .name(format!("ptt-stt-{number}"))
+            .spawn(move || desk.work(&inbox))
+            .map_err(SttError::Thread)?;
+        Ok(Self { orders, number })
+    }
+
+    /// Gives an order. The thread ends only with this handle, so it arrives.
+    pub(crate) fn order(&self, order: Order) {
+        if self.orders.send(order).is_err() {
+            tracing::error!(worker = self.number, "the engine's thread is gone");
+        }
+    }
+}
+
+struct Desk {
+    number: u64,
+    open: Opener,
+    nice: i32,
+    reports: Port<Report>,
+    engine: Option<Box<dyn Engine>>,
+}
+
+impl Desk {
+    fn work(mut self, inbox: &Receiver<Order>) {
+        for order in inbox {
+            let news = match order {
+                Order::Load => News::Loaded(self.load().map_err(|error| Fault::from(&error))),
+                Order::Unload => {
+                    self.engine = None;
+                    News::Unloaded
+                }
+                Order::Decode(job, cancel) => News::Done(self.decode(job, &cancel)),
+            };
+            self.report(news);
+        }
+    }
+
+    fn report(&self, news: News) {
+        self.reports.post_patiently(Report { worker: self.number, news });
+    }
+
+    fn load(&mut self) -> Result<Loaded, SttError> {
+        if let Some(engine) = &self.engine {
+            return Ok(Loaded { model: engine.name().to_owned(), took: Duration::ZERO });
+        }
+        let began = Moment::now();
+        let engine = catch_unwind(AssertUnwindSafe(|| (self.open)())).unwrap_or(Err(SttError::Crashed))?;
+        let model = engine.name().to_owned();
+        self.engine = Some(engine);
+        Ok(Loaded { model, took: Moment::now().since(began) })
+    }
+
+    fn decode(&mut self, job: Assignment, cancel: &CancelFlag) -> Done {
+        let began = Moment::now();
+        let mut cpu = Duration::ZERO;
+        let result = match cancel.is_set() {
+            true => Err(SttError::Cancelled),
+            false => self.with_engine(|engine, nice| {
+                let (result, spent) = timed(engine, &job, nice, cancel);
+                cpu = spent;
+                result
+            }),
+        };
+        let wall = Moment::now().since(began);
+        match &result {
+            Ok(decoded) => {
+                metrics::decode(job.background, job.clip.duration(), decoded.encode, wall);
+                tracing::debug!(
+                    job = job.job.0, background = job.background, audio = ?job.clip.duration(), frames = job.frames,
+                    ?wall, encode = ?decoded.encode, tokens = decoded.tokens, "decoded"
+                );
+            }
+            Err(SttError::Cancelled) => tracing::debug!(job = job.job.0, ?wall, "decode cancelled"),
+            Err(error) => tracing::warn!(job = job.job.0, ?wall, %error, "decode failed"),
+        }
+        let result = result.map_err(|error| match error {
+            SttError::Cancelled => Failure::Cancelled,
+            other => Failure::Failed(Fault::from(&other)),
+        });
+        Done { job: job.job, began, cpu, result }
+    }
+
+    /// Loads an engine if there is none. It is out of its slot while it works, so that a panic leaves none behind.
+    fn with_engine(
+        &mut self,
+        work: impl FnOnce(&mut dyn Engine, i32) -> Result<Decoded, SttError>,
+    ) -> Result<Decoded, SttError> {
+        if self.engine.is_none() {
+            let loaded = self.load()?;
+            self.report(News::Loaded(Ok(loaded)));
+        }
+        let mut engine = self.engine.take().expect("it was loaded above");
+        let nice = self.nice;
+        match catch_unwind(AssertUnwindSafe(|| work(engine.as_mut(), nice))) {
+            Ok(result) => {
+                self.engine = Some(engine);
+                result
+            }
+            Err(_) => Err(SttError::Crashed),
+        }
+    }
+}
+
+/// Decodes and measures processor time. What is in the background runs on a thread of its own for the time, because
+/// an ordinary user's thread that has become less important cannot become important again.
+fn timed(
+    engine: &mut dyn Engine,
+    job: &Assignment,
+    nice: i32,
+    cancel: &CancelFlag,
+) -> (Result<Decoded, SttError>, Duration) {
+    let request = DecodeRequest {
+        frames: job.frames,
+        prompt: job.prompt.clone(),
+        threads: job.threads,
+        deadline: job.deadline,
+    };
+    let mut work = || {
+        let before = thread_time();
+        let result = engine.decode(&job.clip, &request, cancel);
+        // The other compute threads are the engine's own and do the same.
+        let spent = thread_time().saturating_sub(before);
+        (result, spent * u32::try_from(job.threads).unwrap_or(u32::MAX))
+    };
+    if !job.background || nice == 0 {
+        return work();
+    }
+    thread::scope(|scope| {
+        let background = thread::Builder::new().name("ptt-stt-back".to_owned()).spawn_scoped(scope, || {
+            if let Err(error) = rustix::process::nice(nice) {
+                tracing::debug!(%error, "background decodes stay as important as others");
+            }
+            work()
+        });
+        match background.map(thread::ScopedJoinHandle::join) {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => (Err(SttError::Crashed), Duration::ZERO),
+            Err(error) => (Err(SttError::Thread(error)), Duration::ZERO),
+        }
+    })
+}
+
+fn thread_time() -> Duration {
+    let t = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(t.tv_sec.unsigned_abs(), u32::try_from(t.tv_nsec).unwrap_or(0))
+}

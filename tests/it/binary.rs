@@ -1,0 +1,280 @@
+//! The shipped program from the outside: exit codes, messages that say what to do, and how it ends.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use ptt_app::Exit;
+use ptt_messages::Outcome;
+use ptt_tests::hardware_free;
+use ptt_tests::rig::{self, Daemon, DaemonBuilder, Finished, Stream};
+
+/// The bundled clip as the microphone, at once.
+fn config(more: &str) -> String {
+    hardware_free(&[&rig::bundled().file], &format!("audio.wav_pace = 'fast'\n{more}"))
+}
+
+fn daemon(more: &str) -> Daemon {
+    DaemonBuilder::new().config(&config(more)).start()
+}
+
+fn hold(daemon: &mut Daemon) -> Outcome {
+    daemon.take(|_| std::thread::sleep(Duration::from_millis(300))).outcome
+}
+
+/// Ended with this code, and told all of this on standard error.
+fn assert_ended(finished: &Finished, exit: Exit, told: &[&str]) {
+    let Finished { status, err, .. } = finished;
+    assert_eq!(status.code(), Some(i32::from(exit.code())), "{err}");
+    for part in told {
+        assert!(err.contains(part), "{part:?} is not in {err:?}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_a_usage_error() {
+    assert_ended(&DaemonBuilder::new().run(&["run", "--fast"]), Exit::Usage, &["--fast"]);
+    assert_ended(&DaemonBuilder::new().run(&["fly"]), Exit::Usage, &["fly"]);
+    let help = DaemonBuilder::new().run(&["--help"]);
+    assert!(help.status.success() && help.out.contains("transcribe") && help.out.contains("bench"));
+}
+
+#[test]
+fn a_wrong_configuration_is_told_with_its_place_and_what_is_allowed() {
+    for (toml, told) in [
+        (
+            "[audio]\npre_rol_ms = 300\n",
+            &["line 2, column 1", "pre_rol_ms", "did you mean `pre_roll_ms`"][..],
+        ),
+        ("[audio]\npre_roll_ms = 99999\n", &["line 2, column 15", "allowed is 0 to 1000"]),
+        ("[keyboard]\nchord = 'Dwon+Right'\n", &["line 2, column 9", "did you mean Down"]),
+        ("[output]\nsink = 'printer'\n", &["line 2, column 8", "`stdout`", "`file`", "`command`"]),
+        ("[adio]\n", &["line 1", "`audio`"]),
+        ("[audio\n", &["line 1"]),
+        ("[metrics]\nlisten = '0.0.0.0:9091'\n", &["allow_remote"]),
+    ] {
+        for args in [&["run"][..], &["config", "check"]] {
+            assert_ended(&DaemonBuilder::new().config(toml).run(args), Exit::Config, told);
+        }
+    }
+    let set = DaemonBuilder::new().run(&["--set", "audio.pre_roll_ms=5000", "config", "check"]);
+    assert_ended(&set, Exit::Config, &["--set audio.pre_roll_ms=5000", "allowed is 0 to 1000"]);
+}
+
+#[test]
+fn the_written_configuration_is_good_and_not_overwritten() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    let file = file.to_str().unwrap();
+    let run = |args: &[&str]| DaemonBuilder::new().run(&[&["--config", file], args].concat());
+    assert!(run(&["config", "init"]).status.success());
+    assert!(run(&["config", "check"]).status.success());
+    assert_ended(&run(&["config", "init"]), Exit::Failed, &["--force"]);
+    let shown = run(&["--set", "keyboard.chord=F13", "config", "show"]);
+    assert!(shown.out.contains("chord = \"F13\""), "{}", shown.out);
+}
+
+#[test]
+fn without_a_daemon_there_is_nobody_to_ask() {
+    for command in ["press", "release", "toggle", "cancel", "enable", "disable", "retry", "status"] {
+        assert_ended(&DaemonBuilder::new().run(&[command]), Exit::Unavailable, &["ptt-app run"]);
+    }
+}
+
+#[test]
+fn the_daemon_is_driven_and_watched_from_the_command_line() {
+    let mut daemon = daemon("stt.canned_texts = ['by command line']");
+    let ask = |daemon: &Daemon, args: &[&str]| DaemonBuilder::new().beside(daemon).run(args);
+    assert!(ask(&daemon, &["press"]).status.success());
+    assert_ended(&ask(&daemon, &["press"]), Exit::Failed, &["recording already in progress"]);
+    assert!(ask(&daemon, &["release"]).status.success());
+    let report = daemon.ended();
+    assert_eq!((report.outcome, report.text.as_str()), (Outcome::Text, "by command line"));
+    let status = ask(&daemon, &["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&status.out).unwrap();
+    assert_eq!(status["state"], "waiting_for_key");
+    assert!(!status.to_string().contains("command line"), "a status holds no text");
+    assert!(ask(&daemon, &["disable"]).status.success());
+    daemon.until("idle", |event| match event {
+        ptt_messages::ControllerEvent::Transition { to: ptt_messages::StateName::Idle, input, .. } => {
+            (!input.contains("complete")).then_some(())
+        }
+        _ => None,
+    });
+    assert_ended(&ask(&daemon, &["press"]), Exit::Failed, &["ptt-app enable"]);
+    assert!(ask(&daemon, &["enable"]).status.success());
+}
+
+#[test]
+fn texts_go_to_standard_output_and_nothing_else_does() {
+    let mut daemon = daemon("stt.canned_texts = ['one', 'two']");
+    assert_eq!(hold(&mut daemon), Outcome::Text);
+    assert_eq!(hold(&mut daemon), Outcome::Text);
+    daemon
+        .process()
+        .line(Stream::Out, Duration::from_secs(20), |line| (line == "two").then_some(()))
+        .unwrap();
+    let finished = daemon.stop();
+    assert_eq!(finished.out, "one\ntwo\n");
+    assert!(finished.status.success());
+}
+
+#[test]
+fn once_is_one_take_and_then_the_end() {
+    let mut daemon = daemon("controller.once = true");
+    assert_eq!(hold(&mut daemon), Outcome::Text);
+    rig::await_some("the end", Duration::from_secs(20), || (!daemon.process().alive()).then_some(()));
+    let finished = daemon.stop();
+    assert!(finished.status.success() && finished.out.lines().count() == 1, "{finished:?}");
+}
+
+#[test]
+fn there_is_one_daemon_per_user_and_it_is_named() {
+    let mut daemon = daemon("");
+    let pid = daemon.process().pid().to_string();
+    let second = DaemonBuilder::new().beside(&daemon).run(&["--set", "metrics.enabled=false", "run"]);
+    assert_ended(&second, Exit::AlreadyRunning, &[&pid]);
+    assert_eq!(hold(&mut daemon), Outcome::Text, "the first one goes on");
+}
+
+#[test]
+fn a_taken_metrics_port_is_a_warning() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let mut daemon = DaemonBuilder::new().config(&config("")).metrics(address).start();
+    assert_eq!(hold(&mut daemon), Outcome::Text);
+    let finished = daemon.stop();
+    assert!(
+        finished.err.contains(&address.to_string()) && finished.err.contains("metrics.listen"),
+        "{}",
+        finished.err
+    );
+    assert!(finished.status.success());
+}
+
+#[test]
+fn sigterm_ends_it_cleanly_also_in_a_take() {
+    for in_a_take in [false, true] {
+        let mut daemon = daemon("audio.wav_pace = 'real_time'");
+        let socket = daemon.home().join("ptt/control.sock");
+        if in_a_take {
+            daemon.ask("press").unwrap();
+            daemon.until("recording", |event| match event {
+                ptt_messages::ControllerEvent::Transition {
+                    to: ptt_messages::StateName::Recording, ..
+                } => Some(()),
+                _ => None,
+            });
+        }
+        let home = daemon.home().to_path_buf();
+        assert!(socket.exists() && home.exists());
+        daemon.process().signal(rustix::process::Signal::TERM);
+        rig::await_some("the end", Duration::from_secs(20), || (!daemon.process().alive()).then_some(()));
+        assert!(!socket.exists(), "the socket is left behind");
+        let finished = daemon.stop();
+        assert!(finished.status.success(), "in a take: {in_a_take}\n{}", finished.err);
+    }
+}
+
+#[test]
+fn a_model_that_is_none_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("ggml-page.bin");
+    std::fs::write(&page, "<!DOCTYPE html><html>not found</html>").unwrap();
+    let clip = rig::bundled().file;
+    let transcribe = |model: &Path| {
+        let set = format!("stt.model={}", model.display());
+        DaemonBuilder::new().run(&["--set", &set, "transcribe", clip.to_str().unwrap()])
+    };
+    assert_ended(
+        &transcribe(&folder.path().join("ggml-none.bin")),
+        Exit::NoInput,
+        &["ggml-none.bin", "ptt-app models"],
+    );
+    assert_ended(&transcribe(&page), Exit::NoInput, &["ggml-page.bin"]);
+    let missing = DaemonBuilder::new().run(&["transcribe", clip.to_str().unwrap()]);
+    assert_ended(&missing, Exit::NoInput, &["tiny.en", "ptt-app models"]);
+
+    let model = match rig::model("tiny.en") {
+        Ok(model) => model,
+        Err(skip) => return skip.say("damaged models"),
+    };
+    let whole = std::fs::read(model).unwrap();
+    let truncated = folder.path().join("ggml-truncated.bin");
+    std::fs::write(&truncated, &whole[..whole.len() / 2]).unwrap();
+    assert_ended(&transcribe(&truncated), Exit::NoInput, &["ggml-truncated.bin"]);
+}
+
+#[test]
+fn files_of_odd_formats_are_transcribed_and_others_are_refused() {
+    let model = match rig::model("tiny.en") {
+        Ok(model) => model,
+        Err(skip) => return skip.say("transcribing files"),
+    };
+    let _alone = rig::heavy();
+    let folder = tempfile::tempdir().unwrap();
+    let clip = ptt_audio::read_audio_file(&rig::bundled().file).unwrap();
+    let mut files = Vec::new();
+    for (name, channels, rate_hz, bits, format) in [
+        ("8bit", 1, 8_000, 8, hound::SampleFormat::Int),
+        ("24bit_stereo", 2, 44_100, 24, hound::SampleFormat::Int),
+        ("float_6ch", 6, 48_000, 32, hound::SampleFormat::Float),
+    ] {
+        let file = folder.path().join(format!("{name}.wav"));
+        let spec =
+            hound::WavSpec { channels, sample_rate: rate_hz, bits_per_sample: bits, sample_format: format };
+        let mut writer = hound::WavWriter::create(&file, spec).unwrap();
+        let length = clip.samples().len() as u64 * u64::from(rate_hz) / 16_000;
+        for n in 0..length {
+            let sample = clip.samples()[(n * 16_000 / u64::from(rate_hz)) as usize];
+            for _ in 0..channels {
+                match format {
+                    hound::SampleFormat::Float => writer.write_sample(sample).unwrap(),
+                    hound::SampleFormat::Int => {
+                        writer.write_sample((sample * ((1_i64 << (bits - 1)) - 1) as f32) as i32).unwrap();
+                    }
+                }
+            }
+        }
+        writer.finalize().unwrap();
+        files.push(file);
+    }
+    let run = |files: &[&Path]| {
+        let set = format!("stt.model={}", model.display());
+        let mut args = vec!["--set", &set, "transcribe", "--json"];
+        args.extend(files.iter().map(|file| file.to_str().unwrap()));
+        DaemonBuilder::new().run(&args)
+    };
+    let paths: Vec<&Path> = files.iter().map(|file| file.as_path()).collect();
+    let finished = run(&paths);
+    assert!(finished.status.success(), "{}", finished.err);
+    let lines: Vec<serde_json::Value> =
+        finished.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), files.len());
+    for line in &lines {
+        assert!(line["text"].as_str().unwrap().contains("brown fox"), "{line}");
+        assert!((line["audio_s"].as_f64().unwrap() - clip.duration().as_secs_f64()).abs() < 0.05, "{line}");
+        assert!(line["wall_s"].is_number() && line["segments"].is_array(), "{line}");
+    }
+
+    let text = folder.path().join("notes.wav");
+    std::fs::write(&text, "these are my notes").unwrap();
+    assert_ended(&run(&[&text]), Exit::NoInput, &["notes.wav"]);
+    assert_ended(&run(&[&folder.path().join("none.wav")]), Exit::NoInput, &["none.wav"]);
+}
+
+#[test]
+fn a_custom_build_swaps_the_keyboard() {
+    let pedal = rig::example("foot_pedal");
+    let folder = tempfile::tempdir().unwrap();
+    let port = folder.path().join("pedal");
+    rustix::fs::mknodat(rustix::fs::CWD, &port, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let config = config(&format!("custom.pedal = {port:?}\nstt.canned_texts = ['by foot']"));
+    let mut daemon = DaemonBuilder::of(&pedal).config(&config).start();
+    let mut pedal = std::fs::OpenOptions::new().write(true).open(&port).unwrap();
+    use std::io::Write;
+    writeln!(pedal, "down").unwrap();
+    std::thread::sleep(Duration::from_millis(400));
+    writeln!(pedal, "up").unwrap();
+    assert_eq!(daemon.ended().text, "by foot");
+}

@@ -1,0 +1,183 @@
+//! The role *speech to text*.
+
+use std::time::Duration;
+
+use ptt_messages::{
+    Clip, Component, Port, SAMPLE_RATE_HZ, Segment, SegmentId, SegmentState, SttCommand, SttEvent, TakeId,
+    TextPath,
+};
+
+use super::{assert_tells, promise};
+use crate::{Told, probe};
+
+/// Long enough for any engine on any machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Every promise of a recogniser; `spoken` is a clip in which it must recognise something.
+///
+/// # Panics
+/// When one is broken.
+pub async fn stt(spawn: impl Fn(Port<SttEvent>) -> Port<SttCommand>, spoken: &Clip) {
+    promise("recogniser", "`Load` is answered by `Ready`, also when the model is resident");
+    let mut desk = Desk::with(&spawn);
+    for _ in 0..2 {
+        desk.tell(SttCommand::Load);
+        desk.ready().await;
+    }
+
+    promise("recogniser", "a take's text comes once, with its id");
+    let first = desk.transcribe(TakeId(1), spoken, 1).await;
+    assert!(!first.text.is_empty(), "the suite needs a clip with recognisable speech");
+    assert_ne!(first.path, TextPath::NoSpeech);
+
+    promise("recogniser", "a second attempt gives a text as well");
+    let second = desk.transcribe(TakeId(1), spoken, 2).await;
+    assert!(!second.text.is_empty());
+
+    promise("recogniser", "what has no speech, or no samples, gives an empty text without asking the engine");
+    for (take, clip) in [(TakeId(2), silence(1.0)), (TakeId(3), Clip::empty())] {
+        desk.tell(SttCommand::Transcribe {
+            tail: tail(take, 0, 0, &clip, false),
+            attempt: 1,
+            deadline: DEADLINE,
+        });
+        let answer = desk.complete(take).await;
+        assert_eq!((answer.text.as_str(), answer.path), ("", TextPath::NoSpeech));
+    }
+
+    promise("recogniser", "committed segments belong to the text even when nothing follows them");
+    let segment = speech_segment(TakeId(4), 0, SegmentState::Committed, 0, spoken);
+    let end = segment.end();
+    desk.tell(SttCommand::Hear(segment));
+    let nothing = tail(TakeId(4), 1, end, &Clip::empty(), false);
+    desk.tell(SttCommand::Transcribe { tail: nothing, attempt: 1, deadline: DEADLINE });
+    assert!(!desk.complete(TakeId(4)).await.text.is_empty());
+
+    promise("recogniser", "a pause is not the end: speech goes on, and the text comes with the tail");
+    desk.tell(SttCommand::Hear(speech_segment(TakeId(5), 0, SegmentState::Paused, 0, spoken)));
+    desk.tell(SttCommand::SpeechResumed { take: TakeId(5), index: 0 });
+    assert!(!desk.transcribe(TakeId(5), spoken, 1).await.text.is_empty());
+
+    promise("recogniser", "nothing is said about an aborted take");
+    for begun in [false, true] {
+        let take = if begun { TakeId(7) } else { TakeId(6) };
+        desk.tell(SttCommand::Hear(speech_segment(take, 0, SegmentState::Paused, 0, spoken)));
+        if begun {
+            let tail = speech_segment(take, 0, SegmentState::Tail, 0, spoken);
+            desk.tell(SttCommand::Transcribe { tail, attempt: 1, deadline: DEADLINE });
+        }
+        desk.tell(SttCommand::Abort { take });
+    }
+    // What was on its way when `Abort` was sent may come before the next answer, but not after it.
+    desk.transcribe(TakeId(8), spoken, 1).await;
+    desk.transcribe(TakeId(9), spoken, 1).await;
+    let late: Vec<_> =
+        desk.since_complete.iter().filter(|event| about(event).is_some_and(|t| t < TakeId(8))).collect();
+    assert!(late.is_empty(), "{late:?}");
+
+    promise("recogniser", "`Abort` for a take that is not known is harmless");
+    desk.tell(SttCommand::Abort { take: TakeId(999) });
+    desk.transcribe(TakeId(10), spoken, 1).await;
+
+    promise("recogniser", "a deadline that has passed is answered, by a text or by a fault");
+    let tail = speech_segment(TakeId(11), 0, SegmentState::Tail, 0, spoken);
+    desk.tell(SttCommand::Transcribe { tail, attempt: 1, deadline: Duration::from_millis(1) });
+    let (fault, _) = desk
+        .told
+        .until("an answer", |event| match event {
+            SttEvent::Complete { take: TakeId(11), .. } => Some(None),
+            SttEvent::Failed { take: Some(TakeId(11)), fault } => Some(Some(fault.clone())),
+            _ => None,
+        })
+        .await;
+    fault.iter().for_each(|fault| assert_tells(fault, Component::Stt));
+
+    promise("recogniser", "after `Unload` the next take loads the model again by itself");
+    desk.tell(SttCommand::Unload);
+    desk.told.until("Unloaded", |event| (*event == SttEvent::Unloaded).then_some(())).await;
+    desk.transcribe(TakeId(12), spoken, 1).await;
+
+    promise("recogniser", "a take may come before anything was loaded");
+    let mut desk = Desk::with(&spawn);
+    desk.transcribe(TakeId(1), spoken, 1).await;
+}
+
+/// A segment of `clip` whose speech goes to its end, starting at the sample `start` of its take.
+#[must_use]
+pub fn speech_segment(take: TakeId, index: u32, state: SegmentState, start: u64, clip: &Clip) -> Segment {
+    let speech_end = start + clip.samples().len() as u64;
+    Segment { id: SegmentId { take, index }, state, start, speech_end, clip: clip.clone() }
+}
+
+fn tail(take: TakeId, index: u32, start: u64, clip: &Clip, speech: bool) -> Segment {
+    let whole = speech_segment(take, index, SegmentState::Tail, start, clip);
+    Segment { speech_end: if speech { whole.speech_end } else { start }, ..whole }
+}
+
+fn silence(seconds: f64) -> Clip {
+    let samples = vec![0.0; (seconds * f64::from(SAMPLE_RATE_HZ)) as usize];
+    Clip::new(samples).expect("zeros are samples")
+}
+
+struct Answer {
+    text: String,
+    path: TextPath,
+}
+
+struct Desk {
+    commands: Port<SttCommand>,
+    told: Told<SttEvent>,
+    /// What came between the last two texts.
+    since_complete: Vec<SttEvent>,
+}
+
+impl Desk {
+    fn with(spawn: &impl Fn(Port<SttEvent>) -> Port<SttCommand>) -> Self {
+        let (events, told) = probe("the controller");
+        Self { commands: spawn(events), told: told.patient(DEADLINE * 2), since_complete: Vec::new() }
+    }
+
+    fn tell(&self, command: SttCommand) {
+        assert!(self.commands.post(command), "the recogniser takes commands");
+    }
+
+    async fn ready(&mut self) {
+        self.told
+            .until("Ready", |event| match event {
+                SttEvent::Ready { model, .. } => Some(assert!(!model.is_empty(), "a model has a name")),
+                SttEvent::Failed { fault, .. } => panic!("the suite needs a model: {fault}"),
+                _ => None,
+            })
+            .await;
+    }
+
+    async fn transcribe(&mut self, take: TakeId, clip: &Clip, attempt: u32) -> Answer {
+        let tail = tail(take, 0, 0, clip, true);
+        self.tell(SttCommand::Transcribe { tail, attempt, deadline: DEADLINE });
+        self.complete(take).await
+    }
+
+    async fn complete(&mut self, take: TakeId) -> Answer {
+        let completed = self.told.until("Complete", |event| match event {
+            SttEvent::Complete { take: of, text, path, .. } if *of == take => {
+                Some(Answer { text: text.reveal().to_owned(), path: *path })
+            }
+            SttEvent::Failed { take: Some(of), fault } if *of == take => {
+                panic!("take {take} failed: {fault}")
+            }
+            _ => None,
+        });
+        let (answer, before) = completed.await;
+        self.since_complete = before;
+        assert_eq!(answer.text.trim(), answer.text, "a text has no space around it");
+        answer
+    }
+}
+
+fn about(event: &SttEvent) -> Option<TakeId> {
+    match event {
+        SttEvent::Ready { .. } | SttEvent::Unloaded => None,
+        SttEvent::Partial { take, .. } | SttEvent::Complete { take, .. } => Some(*take),
+        SttEvent::Failed { take, .. } => *take,
+    }
+}
