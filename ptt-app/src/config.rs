@@ -362,7 +362,7 @@ mod tests {
         };
         assert_eq!(ms(&[]), 200);
         assert_eq!(ms(&["audio.pre_roll_ms=250".into()]), 250);
-        assert_eq!(parse(file, &["keyboard.chord=F13"]).unwrap().keyboard.chord, "F13");
+        assert_eq!(parse(file, &["keyboard.chord=F13"]).unwrap().keyboard.chord.to_string(), "F13");
     }
 
     #[test]

@@ -119,24 +119,20 @@ fn in_background(work: impl Future<Output = ()> + Send + 'static) {
 }
 
 fn builder() -> PrometheusBuilder {
-    PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)
-        .and_then(|b| b.set_buckets_for_metric(Matcher::Full("ptt_state_seconds".into()), &LENGTH_BUCKETS))
-        .and_then(|b| b.set_buckets_for_metric(Matcher::Full("ptt_take_seconds".into()), &LENGTH_BUCKETS))
-        .and_then(|b| b.set_buckets_for_metric(Matcher::Suffix("_ratio".into()), &RATIO_BUCKETS))
+    // Without any buckets a histogram would be a summary of the last minute, useless for a tool used now and then.
+    let lengths = [ptt_controller::metrics::STATE_SECONDS, ptt_controller::metrics::TAKE_SECONDS, ptt_stt::metrics::AUDIO_SECONDS];
+    let builder = PrometheusBuilder::new()
+        .set_buckets(&LATENCY_BUCKETS)
+        .and_then(|b| b.set_buckets_for_metric(Matcher::Full(ptt_stt::metrics::REAL_TIME_FACTOR.into()), &RATIO_BUCKETS));
+    lengths
+        .into_iter()
+        .fold(builder, |b, name| b?.set_buckets_for_metric(Matcher::Full(name.into()), &LENGTH_BUCKETS))
         .expect("no list of buckets is empty")
 }
 
-/// Every crate describes its own metrics; zeros are exported before the first take.
+/// What no actor describes: each describes its own metrics when it starts, with zeros before the first take.
 fn describe() {
     ptt_messages::stage::describe();
-    ptt_controller::metrics::describe();
-    ptt_keyboard::metrics::describe();
-    ptt_audio::metrics::describe();
-    ptt_stt::metrics::describe();
-    ptt_feedback::metrics::describe();
-    ptt_output::metrics::describe("stdout");
-    ptt_resources::metrics::describe();
     metrics::describe_gauge!("ptt_build_info", "Always 1; the label tells the version");
     metrics::gauge!("ptt_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }

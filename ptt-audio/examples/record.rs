@@ -8,6 +8,7 @@
 //! `--set KEY=VALUE` sets a key of the section `[audio]`; `--wait S` keeps the microphone open before the take,
 //! `--takes N` records that many and writes the last.
 #![expect(clippy::print_stdout, reason = "an example prints what it does")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "most events are only printed")]
 
 use std::error::Error;
 use std::time::Duration;
@@ -50,22 +51,23 @@ async fn record(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let begin = Moment::now();
     let recorder = ptt_audio::spawn(&arguments.config, Port::to("inbox", &inbox))?;
     recorder.post(RecorderCommand::Open);
-    watch(&mut events, begin, arguments.wait).await;
     let mut samples = Vec::new();
+    watch(&mut events, begin, arguments.wait, &mut samples).await;
     for take in (1..=arguments.takes).map(TakeId) {
         let press = Moment::now();
         recorder.post(RecorderCommand::Start { take, press });
-        match next(&mut events, begin).await? {
+        while match next(&mut events, begin).await? {
             RecorderEvent::StartFailed { fault, .. } => return Err(fault.into()),
-            _ => println!("          start took {:.3} ms", millis(Moment::now().since(press))),
-        }
-        samples = watch(&mut events, begin, arguments.seconds).await;
+            event => !matches!(event, RecorderEvent::Started { .. }),
+        } {}
+        println!("          start took {:.3} ms", millis(Moment::now().since(press)));
+        samples.clear();
+        let over = watch(&mut events, begin, arguments.seconds, &mut samples).await;
         let release = Moment::now();
         recorder.post(RecorderCommand::Stop { take, release });
-        loop {
+        while !over {
             let event = next(&mut events, begin).await?;
-            keep(&event, &mut samples);
-            if matches!(event, RecorderEvent::Finished { .. }) {
+            if keep(&event, &mut samples) {
                 println!("          stop took {:.3} ms", millis(Moment::now().since(release)));
                 break;
             }
@@ -85,14 +87,19 @@ async fn record(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Prints events for some seconds; returns the audio of committed segments. Ends early when a take is over.
-async fn watch(events: &mut UnboundedReceiver<RecorderEvent>, begin: Moment, seconds: f64) -> Vec<f32> {
-    let mut samples = Vec::new();
+/// Prints events for some seconds and keeps their audio; says whether a take ended in them.
+async fn watch(
+    events: &mut UnboundedReceiver<RecorderEvent>,
+    begin: Moment,
+    seconds: f64,
+    samples: &mut Vec<f32>,
+) -> bool {
+    let mut over = false;
     let end = tokio::time::Instant::now() + Duration::from_secs_f64(seconds);
     while let Ok(Ok(event)) = tokio::time::timeout_at(end, next(events, begin)).await {
-        keep(&event, &mut samples);
+        over |= keep(&event, samples);
     }
-    samples
+    over
 }
 
 async fn next(
@@ -104,11 +111,18 @@ async fn next(
     Ok(event)
 }
 
-fn keep(event: &RecorderEvent, samples: &mut Vec<f32>) {
-    if let RecorderEvent::Heard(Segment { state: SegmentState::Committed, clip, .. })
-    | RecorderEvent::Finished { tail: Segment { clip, .. }, .. } = event
-    {
-        samples.extend_from_slice(clip.samples());
+/// Keeps the audio of committed segments and of the tail; says whether this was the tail.
+fn keep(event: &RecorderEvent, samples: &mut Vec<f32>) -> bool {
+    match event {
+        RecorderEvent::Heard(Segment { state: SegmentState::Committed, clip, .. }) => {
+            samples.extend_from_slice(clip.samples());
+            false
+        }
+        RecorderEvent::Finished { tail, .. } => {
+            samples.extend_from_slice(tail.clip.samples());
+            true
+        }
+        _ => false,
     }
 }
 

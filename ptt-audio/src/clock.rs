@@ -81,6 +81,42 @@ impl SampleClock {
     }
 }
 
+/// Finds audio that never came: a sound server that had no time drops it without a word.
+///
+/// Blocks come early or late by chance, but never earlier than they are spoken. So the earliest block of a second says
+/// how far samples and clock are apart, and what that grows by from one second to the next is missing.
+#[derive(Debug, Default)]
+pub struct GapWatch {
+    begin: Option<Moment>,
+    blocks: u32,
+    earliest: Duration,
+    before: Option<Duration>,
+}
+
+impl GapWatch {
+    /// Blocks whose earliest counts.
+    const BLOCKS: u32 = 100;
+    /// Two clocks drift apart by less than this in that time.
+    const SMALLEST: Duration = Duration::from_millis(5);
+
+    /// The stream's `samples`-th sample (at 16 kHz) was captured at `at`. Returns how much audio is missing, when that
+    /// has just become clear.
+    pub fn note(&mut self, samples: u64, at: Moment) -> Option<Duration> {
+        let begin = *self.begin.get_or_insert(at);
+        // A second of reserve, because the first block may be a late one.
+        let apart = (at + Duration::from_secs(1)).since(begin + length(samples));
+        self.earliest = if self.blocks == 0 { apart } else { self.earliest.min(apart) };
+        self.blocks += 1;
+        if self.blocks < Self::BLOCKS {
+            return None;
+        }
+        self.blocks = 0;
+        let grown = self.before.map_or(Duration::ZERO, |before| self.earliest.saturating_sub(before));
+        self.before = Some(self.earliest);
+        (grown >= Self::SMALLEST).then_some(grown)
+    }
+}
+
 /// How long `samples` play.
 #[must_use]
 pub const fn length(samples: u64) -> Duration {
@@ -142,5 +178,17 @@ mod tests {
             clock.note(block * 21, at(1_000) + length(block * 21));
         }
         assert!(clock.anchors.len() <= CAPACITY / SPACING as usize + 2, "{}", clock.anchors.len());
+    }
+
+    #[test]
+    fn what_never_came_is_missed_and_what_came_late_is_not() {
+        let mut watch = GapWatch::default();
+        let mut missed = Vec::new();
+        for block in 0..1_000u64 {
+            let dropped = if block >= 450 { 110 } else { 0 };
+            let late = if block % 7 == 0 { 40 } else { block % 3 };
+            missed.extend(watch.note(block * 160, at(5_000 + block * 10 + dropped + late)));
+        }
+        assert_eq!(missed, [Duration::from_millis(110)]);
     }
 }

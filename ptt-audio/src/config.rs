@@ -15,6 +15,8 @@ pub struct AudioConfig {
     pub host: HostChoice,
     /// `default`, or a device's name, id, or a part of its name.
     pub device: String,
+    /// Audio per block from the sound system. Shorter is heard of sooner; longer survives a busy machine better.
+    pub block_ms: Within<5, 100>,
     /// When the microphone is open.
     pub microphone: MicrophonePolicy,
     /// How long after a take `idle_close` closes the microphone.
@@ -49,6 +51,7 @@ impl Default for AudioConfig {
             backend: BackendKind::Cpal,
             host: HostChoice::Auto,
             device: "default".to_owned(),
+            block_ms: Within::new(10),
             microphone: MicrophonePolicy::Always,
             idle_close_s: Within::new(30),
             pre_roll_ms: Within::new(300),

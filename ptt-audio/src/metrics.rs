@@ -10,6 +10,8 @@ pub const MICROPHONE_OPEN: &str = "ptt_microphone_open";
 pub const XRUNS_TOTAL: &str = "ptt_audio_xruns_total";
 /// Counter of samples that found no room between the device's thread and ours.
 pub const DROPPED_SAMPLES_TOTAL: &str = "ptt_audio_dropped_samples_total";
+/// Counter of milliseconds of audio that the sound system never delivered.
+pub const MISSING_MS_TOTAL: &str = "ptt_audio_missing_milliseconds_total";
 /// Counter of samples that were NaN or infinite and were replaced by silence.
 pub const REPLACED_SAMPLES_TOTAL: &str = "ptt_audio_replaced_samples_total";
 /// Counter of samples at or beyond full scale.
@@ -65,6 +67,7 @@ pub(crate) struct Handles {
     pub open: Gauge,
     pub xruns: Counter,
     pub dropped: Counter,
+    pub missing: Counter,
     pub moved: Counter,
     pub starvations: Counter,
     pub lost: Counter,
@@ -85,6 +88,7 @@ impl Handles {
             open: gauge!(MICROPHONE_OPEN),
             xruns: counter!(XRUNS_TOTAL),
             dropped: counter!(DROPPED_SAMPLES_TOTAL),
+            missing: counter!(MISSING_MS_TOTAL),
             moved: counter!(MOVED_TOTAL),
             starvations: counter!(STARVATIONS_TOTAL),
             lost: counter!(LOST_TOTAL),

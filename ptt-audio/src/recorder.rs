@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ptt_messages::{Moment, RecorderCommand, RecorderEvent, TakeId};
 
-use crate::clock::{SampleClock, length};
+use crate::clock::{GapWatch, SampleClock, length};
 use crate::config::{AudioConfig, MicrophonePolicy};
 use crate::dsp::Intake;
 use crate::error::AudioError;
@@ -64,6 +64,7 @@ pub struct Recorder {
     base: u64,
     history: History,
     clock: SampleClock,
+    gaps: GapWatch,
     fresh: Vec<f32>,
     running: Option<Running>,
     waiting: Option<Waiting>,
@@ -98,6 +99,7 @@ impl Recorder {
             base: 0,
             history: History::default(),
             clock: SampleClock::default(),
+            gaps: GapWatch::default(),
             fresh: Vec::with_capacity(4_096),
             running: None,
             waiting: None,
@@ -209,6 +211,7 @@ impl Recorder {
         self.intake = Intake::new(opened.format.rate_hz, opened.format.channels);
         self.history.restart();
         self.clock.restart();
+        self.gaps = GapWatch::default();
         self.base = self.history.end();
         self.frames = 0;
         self.alive = now;
@@ -248,7 +251,12 @@ impl Recorder {
             let rate = u64::from(opened.format.rate_hz.max(1));
             let channels = opened.format.channels.max(1) as usize;
             let Some((block, samples)) = opened.drain.next() else { break };
-            self.clock.note(self.base + self.frames * 16_000 / rate, block.captured);
+            let heard = self.frames * 16_000 / rate;
+            self.clock.note(self.base + heard, block.captured);
+            if let Some(missing) = self.gaps.note(heard, block.captured) {
+                tracing::warn!(?missing, "the sound system left audio out; a longer audio.block_ms may help");
+                self.metrics.missing.increment(missing.as_millis() as u64);
+            }
             self.frames += (samples.len() / channels) as u64;
             self.fresh.clear();
             self.intake.push(samples, &mut self.fresh);

@@ -75,7 +75,7 @@ pub enum Cue {
 /// What is wrong with the configuration: no files, or one that is not there.
 pub fn choose(config: &AudioConfig) -> Result<Arc<dyn CaptureSource>, AudioError> {
     Ok(match config.backend {
-        BackendKind::Cpal => Arc::new(cpal::Microphone::new(config.host, &config.device)?),
+        BackendKind::Cpal => Arc::new(cpal::Microphone::new(config)?),
         BackendKind::Wav => Arc::new(wav::Files::new(&config.wav, config.wav_repeat.get(), config.wav_pace)?),
         BackendKind::Silence => Arc::new(silence::Silence::new(config.silence)),
     })

@@ -216,8 +216,12 @@ impl Take {
         }
     }
 
-    /// First and last sample of speech in the open segment before `to`.
+    /// First and last sample of speech in the open segment before `to`. None as long as it may all be noise: typing
+    /// what a model makes of noise is worse than a decode that comes a little later.
     fn speech_until(&self, to: u64) -> Option<(u64, u64)> {
+        if !self.ear.certain() {
+            return None;
+        }
         let frames = usize::try_from(to.saturating_sub(self.open).div_ceil(FRAME_LEN)).unwrap_or(0);
         let last = self.marks.iter().take(frames).rposition(|mark| mark.speech)?;
         let first = self.marks.iter().position(|mark| mark.speech)?;
@@ -297,7 +301,7 @@ impl Take {
         let tail = self.segment(history, SegmentState::Tail, end);
         self.sounding |= tail.clip.samples().iter().any(|s| *s != 0.0);
         let summary = TakeSummary {
-            has_speech: tail.has_speech() || (self.index > 0 && self.speech_frames > 0),
+            has_speech: self.ear.certain() && self.speech_frames > 0,
             length: length(end - self.begin),
             pre_roll: length(self.press.min(end).saturating_sub(self.begin)),
             post_roll: length(end.saturating_sub(self.release.unwrap_or(end))),

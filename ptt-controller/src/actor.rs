@@ -9,6 +9,9 @@ use crate::metrics::{Meters, count_take};
 use crate::ports::Ports;
 use crate::stopwatch::{Cue, Reading, Stopwatch};
 
+#[cfg(test)]
+mod tests;
+
 /// The actor's name in labels.
 pub(crate) const ACTOR: &str = "controller";
 
@@ -41,9 +44,10 @@ impl Controller {
         let readings = self.stopwatch.read(now, cue, &effects);
         let mut moves = Vec::new();
         for effect in effects {
-            match effect {
-                Effect::Moved(moved) => moves.push(moved),
-                effect => self.perform(effect, ctx),
+            if let Effect::Moved(moved) = effect {
+                moves.push(moved);
+            } else {
+                self.perform(effect, ctx);
             }
         }
         self.measure(&moves, began, cause);

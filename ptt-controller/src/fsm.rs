@@ -58,6 +58,8 @@ pub struct Machine {
     /// Texts that the output has, and has not confirmed.
     on_the_way: VecDeque<(TakeId, Transcript)>,
     kept: Kept,
+    /// The model that is resident.
+    model: Option<String>,
 }
 
 impl Machine {
@@ -292,16 +294,22 @@ impl Machine {
                 unmoved
             }
             (unmoved, I::Stt(Stt::Ready { model, .. })) => {
-                out.up(Component::Stt, model);
+                // Every take asks for the model; that it is there is news only once.
+                if self.model.as_ref() != Some(&model) {
+                    self.model = Some(model.clone());
+                    out.up(Component::Stt, model);
+                }
                 out.push(ResourceCommand::ModelResident(true));
                 unmoved
             }
             (unmoved, I::Stt(Stt::Unloaded)) => {
+                self.model = None;
                 out.down(Component::Stt);
                 out.push(ResourceCommand::ModelResident(false));
                 unmoved
             }
             (unmoved, I::Stt(Stt::Failed { take: None, fault })) => {
+                self.model = None;
                 out.down(Component::Stt);
                 out.push(ResourceCommand::ModelResident(false));
                 out.fault(None, fault);

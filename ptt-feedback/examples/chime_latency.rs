@@ -1,5 +1,7 @@
 //! Plays chimes on the real output and prints how long each took from the command to the block that begins with it:
-//! `cargo run -p ptt-feedback --example chime_latency -- [COUNT] [BLOCK_FRAMES]`. The first one opens the output.
+//! `cargo run -p ptt-feedback --example chime_latency -- [COUNT] [GAP_MS] [CONFIG] [IDLE_S]`. CONFIG is the section
+//! `[feedback]`, as in `'idle_pause_s = 0'`; a gap longer than `idle_pause_s` finds the output paused each time. With
+//! IDLE_S it also prints what doing nothing for so long costs.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
@@ -29,31 +31,28 @@ impl Handler<Posted<FeedbackEvent>> for Listener {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let count: u64 = arguments.next().map_or(Ok(200), |count| count.parse())?;
-    let block_frames = match arguments.next() {
-        Some(frames) => frames.parse::<i64>()?.try_into()?,
-        None => FeedbackConfig::default().block_frames,
-    };
+    let gap_ms: u64 = arguments.next().map_or(Ok(150), |gap| gap.parse())?;
+    let config: FeedbackConfig = toml::from_str(&arguments.next().unwrap_or_default())?;
+    let idle_s: u64 = arguments.next().map_or(Ok(0), |idle| idle.parse())?;
 
     let (told, mut events) = unbounded_channel();
     let listener = Port::to("listener", &Listener(told).start());
-    let feedback = spawn(&FeedbackConfig { block_frames, ..FeedbackConfig::default() }, listener)?;
+    let feedback = spawn(&config, listener)?;
+    feedback.post(FeedbackCommand::Open);
+    // An idle PulseAudio null sink wakes up after up to two seconds.
+    sleep(Duration::from_secs(3)).await;
 
     let mut took = Vec::new();
-    for take in 0..=count {
+    for take in 0..count {
         let chime = Chime::ALL[take as usize % Chime::ALL.len()];
         feedback.post(FeedbackCommand::Play { take: TakeId(take), chime, since: Moment::now() });
         match actix_rt::time::timeout(Duration::from_secs(1), events.recv()).await {
-            Ok(Some(FeedbackEvent::Played { since, at, .. })) if take == 0 => {
-                println!("the first, on a closed output: {:?}", at.since(since));
-                // Closed again after its tone, so that the next ones need an order to stay.
-                feedback.post(FeedbackCommand::Open);
-            }
             Ok(Some(FeedbackEvent::Played { since, at, .. })) => took.push(at.since(since)),
-            Ok(Some(FeedbackEvent::Failed(fault))) => return Err(fault.into()),
+            Ok(Some(FeedbackEvent::Failed(fault))) => println!("take {take}: {fault}"),
             Ok(None) | Err(_) => println!("{chime:?} of take {take} was dropped"),
         }
         // Steps of a prime number of milliseconds fall on every phase of the device's blocks.
-        sleep(Duration::from_millis(151 + take * 7 % 31)).await;
+        sleep(Duration::from_millis(gap_ms + take * 7 % 31)).await;
     }
     took.sort();
     let at = |percent: usize| took.get((took.len() * percent / 100).min(took.len().saturating_sub(1)));
@@ -65,5 +64,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         at(99),
         took.last()
     );
+
+    if idle_s > 0 {
+        // Two seconds for the pause to come.
+        sleep(Duration::from_secs(2)).await;
+        let before = processor_ticks()?;
+        sleep(Duration::from_secs(idle_s)).await;
+        let ticks = processor_ticks()? - before;
+        println!("idle for {idle_s} s: {:.2} % of a core", ticks as f64 / idle_s as f64);
+    }
     Ok(())
+}
+
+/// The processor time of this process so far, in hundredths of a second.
+fn processor_ticks() -> Result<u64, Box<dyn std::error::Error>> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    // Fields 14 and 15, counted from 1; the name in brackets was the second.
+    fields.skip(11).take(2).map(|ticks| Ok(ticks.parse::<u64>()?)).sum()
 }

@@ -14,7 +14,7 @@ pub(crate) const NAME: &str = "feedback";
 pub(crate) struct Feedback {
     booth: Option<Booth>,
     events: Port<FeedbackEvent>,
-    /// The thread did not take the last tone, and that was told.
+    /// The thread was stuck at the last tone, and that was told.
     stuck: bool,
 }
 
@@ -46,11 +46,12 @@ impl Handler<Posted<FeedbackCommand>> for Feedback {
                 let taken = booth.play(take, chime, since, sent);
                 if !taken {
                     Fate::Late.count(chime);
-                    if !self.stuck {
-                        self.events.post(FeedbackEvent::Failed(Fault::from(&FeedbackError::Stuck)));
-                    }
                 }
-                self.stuck = !taken;
+                let stuck = !taken || booth.is_stuck(sent);
+                if stuck && !self.stuck {
+                    self.events.post(FeedbackEvent::Failed(Fault::from(&FeedbackError::Stuck)));
+                }
+                self.stuck = stuck;
             }
         }
     }

@@ -1,7 +1,7 @@
-//! The player's own thread: opens, plays, notices losses, and tells when a tone began.
+//! The player's own thread: opens, plays, pauses, notices losses, and tells when a tone began.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tracing::{debug, info};
 
 use crate::backoff::Backoff;
 use crate::error::FeedbackError;
-use crate::metrics::{CHIME_DEVICE_SECONDS, CHIME_SECONDS, Fate, OUTPUT_OPEN, label};
+use crate::metrics::{CHIME_DEVICE_SECONDS, CHIME_SECONDS, Fate, OUTPUT_OPEN, OUTPUT_RUNNING, label};
 use crate::player::{Begun, Player, Ticket, Wake};
 use crate::tones::LONGEST_MS;
 
@@ -25,7 +25,8 @@ const LOOK: Duration = Duration::from_millis(1);
 /// How many orders may wait for the thread while it opens a device.
 const CAPACITY: usize = 16;
 
-/// How long a tone may still sound after it began, blocks on their way included, before the output is closed.
+/// How long a tone may still sound after it began, blocks on their way included, before the output is closed or
+/// paused.
 const RING_OUT: Duration = Duration::from_millis(LONGEST_MS as u64 + 100);
 
 /// The sending end. The thread ends when this is dropped.
@@ -35,19 +36,19 @@ pub(crate) struct Booth {
     shared: Arc<Shared>,
 }
 
-/// What must reach the thread even when it is too busy opening a device to take orders.
+/// What must reach the thread even when it is too busy opening a device to take orders, and what shows that it is.
 #[derive(Debug, Default)]
 struct Shared {
     wanted: AtomicBool,
     over: AtomicBool,
+    /// When the thread took up its present order, in nanoseconds; 0 while it waits for one.
+    busy_since: AtomicU64,
 }
 
 #[derive(Debug)]
 enum Order {
     /// Look around: what is wanted changed, or the player has news.
     Look,
-    /// The same, and whoever rests should get up.
-    Open,
     Play(Tone),
 }
 
@@ -63,7 +64,7 @@ struct Tone {
 /// Starts the thread and makes the player on it.
 pub(crate) fn start(
     player: impl FnOnce(Wake) -> Box<dyn Player> + Send + 'static,
-    idle_close: Duration,
+    idle_pause: Duration,
     events: Port<FeedbackEvent>,
 ) -> Result<Booth, FeedbackError> {
     let (orders, inbox) = sync_channel(CAPACITY);
@@ -79,7 +80,7 @@ pub(crate) fn start(
             let tell = move |event| {
                 events.post_patiently(event);
             };
-            Desk::new(player(wake), shared, idle_close, Moment::now, tell).run(&inbox);
+            Desk::new(player(wake), shared, idle_pause, Moment::now, tell).run(&inbox);
         })
         .map_err(|source| FeedbackError::NoThread { source })?;
     Ok(booth)
@@ -89,10 +90,17 @@ impl Booth {
     /// Whether the output should be open. Never lost.
     pub fn want(&self, open: bool) {
         self.shared.wanted.store(open, Ordering::Release);
-        let _ = self.orders.try_send(if open { Order::Open } else { Order::Look });
+        let _ = self.orders.try_send(Order::Look);
     }
 
-    /// Asks for a tone; `false` when the thread is stuck and takes no more.
+    /// Whether the thread has not come back from the device for long: its server may answer neither to opening nor to
+    /// pausing nor to playing on.
+    pub fn is_stuck(&self, now: Moment) -> bool {
+        let since = self.shared.busy_since.load(Ordering::Acquire);
+        since != 0 && now.since(Moment::from_nanos(since)) > 2 * STALE
+    }
+
+    /// Asks for a tone; `false` when the thread takes no more.
     pub fn play(&self, take: TakeId, chime: Chime, since: Moment, sent: Moment) -> bool {
         self.orders.try_send(Order::Play(Tone { take, chime, since, sent })).is_ok()
     }
@@ -116,12 +124,13 @@ struct Desk<Clock, Tell> {
     due: Vec<Due>,
     /// The present outage was told.
     told: bool,
-    idle_close: Option<Duration>,
+    idle_pause: Option<Duration>,
     /// When the output was opened or the last tone was handed over.
     used: Moment,
-    /// Closed because nothing was played for long; the next tone opens it.
-    resting: bool,
-    open: Gauge,
+    /// The output is open and was not paused since it was last used.
+    running: bool,
+    open_gauge: Gauge,
+    running_gauge: Gauge,
 }
 
 struct Due {
@@ -135,7 +144,7 @@ impl<Clock: Fn() -> Moment, Tell: Fn(FeedbackEvent)> Desk<Clock, Tell> {
     fn new(
         player: Box<dyn Player>,
         shared: Arc<Shared>,
-        idle_close: Duration,
+        idle_pause: Duration,
         clock: Clock,
         tell: Tell,
     ) -> Self {
@@ -147,10 +156,11 @@ impl<Clock: Fn() -> Moment, Tell: Fn(FeedbackEvent)> Desk<Clock, Tell> {
             backoff: Backoff::default(),
             due: Vec::new(),
             told: false,
-            idle_close: (!idle_close.is_zero()).then_some(idle_close.max(RING_OUT)),
+            idle_pause: (!idle_pause.is_zero()).then_some(idle_pause.max(RING_OUT)),
             used: Moment::default(),
-            resting: false,
-            open: gauge!(OUTPUT_OPEN),
+            running: false,
+            open_gauge: gauge!(OUTPUT_OPEN),
+            running_gauge: gauge!(OUTPUT_RUNNING),
         }
     }
 
@@ -165,12 +175,13 @@ impl<Clock: Fn() -> Moment, Tell: Fn(FeedbackEvent)> Desk<Clock, Tell> {
                 },
             };
             let Some(order) = order.filter(|_| !self.shared.over.load(Ordering::Acquire)) else { return };
+            self.shared.busy_since.store((self.clock)().as_nanos(), Ordering::Release);
             match order {
                 Order::Look => {}
-                Order::Open => self.resting = false,
                 Order::Play(tone) => self.play(tone),
             }
             self.look();
+            self.shared.busy_since.store(0, Ordering::Release);
         }
     }
 
@@ -179,24 +190,23 @@ impl<Clock: Fn() -> Moment, Tell: Fn(FeedbackEvent)> Desk<Clock, Tell> {
         if !self.due.is_empty() {
             return Some(LOOK);
         }
-        let next = match self.player.is_open() {
-            true => self.close_at(),
-            false if self.wanted() => self.backoff.alarm(),
-            false => None,
+        let next = match (self.player.is_open(), self.wanted()) {
+            (true, false) => Some(self.used + RING_OUT),
+            (true, true) => self.pause_at(),
+            (false, true) => self.backoff.alarm(),
+            (false, false) => None,
         };
         next.map(|at| at.since((self.clock)()))
     }
 
     /// Whether the output should be open although nothing is to be played.
     fn wanted(&self) -> bool {
-        self.shared.wanted.load(Ordering::Acquire) && !self.resting
+        self.shared.wanted.load(Ordering::Acquire)
     }
 
-    /// When the open output is to be closed.
-    fn close_at(&self) -> Option<Moment> {
-        let wanted = self.shared.wanted.load(Ordering::Acquire);
-        let after = if wanted { self.idle_close } else { Some(RING_OUT) };
-        after.map(|after| self.used + after)
+    /// When the running output is to be paused.
+    fn pause_at(&self) -> Option<Moment> {
+        self.idle_pause.filter(|_| self.running).map(|after| self.used + after)
     }
 
     fn play(&mut self, tone: Tone) {
@@ -211,7 +221,7 @@ impl<Clock: Fn() -> Moment, Tell: Fn(FeedbackEvent)> Desk<Clock, Tell> {
             Fate::NoOutput.count(tone.chime);
         } else {
             let ticket = self.player.play(tone.chime, stale);
-            self.used = handed;
+            self.used(handed);
             self.due.push(Due { tone, ticket, handed, stale });
         }
     }
@@ -224,11 +234,28 @@ impl<Clock: Fn() -> Moment, Tell: Fn(FeedbackEvent)> Desk<Clock, Tell> {
             if self.wanted() && self.backoff.allows(now) {
                 self.open();
             }
-        } else if self.due.is_empty() && self.close_at().is_some_and(|at| now >= at) {
-            self.player.close();
-            self.open.set(0.0);
-            self.resting = self.shared.wanted.load(Ordering::Acquire);
+        } else if !self.due.is_empty() {
+            // What is not heard yet is neither cut off nor held back.
+        } else if !self.wanted() {
+            if now >= self.used + RING_OUT {
+                self.player.close();
+                self.open_gauge.set(0.0);
+                self.runs(false);
+            }
+        } else if self.pause_at().is_some_and(|at| now >= at) {
+            self.player.pause();
+            self.runs(false);
         }
+    }
+
+    fn used(&mut self, now: Moment) {
+        self.used = now;
+        self.runs(true);
+    }
+
+    fn runs(&mut self, running: bool) {
+        self.running = running;
+        self.running_gauge.set(if running { 1.0 } else { 0.0 });
     }
 
     fn open(&mut self) {
@@ -236,9 +263,9 @@ impl<Clock: Fn() -> Moment, Tell: Fn(FeedbackEvent)> Desk<Clock, Tell> {
             Ok(()) => {
                 self.backoff.succeeded();
                 self.told = false;
-                self.resting = false;
-                self.used = (self.clock)();
-                self.open.set(1.0);
+                // It runs for a while also without a tone: whether it works shows before the first one is due.
+                self.used((self.clock)());
+                self.open_gauge.set(1.0);
             }
             Err(error) => {
                 // The clock is read anew: opening may have taken seconds.
@@ -250,7 +277,8 @@ impl<Clock: Fn() -> Moment, Tell: Fn(FeedbackEvent)> Desk<Clock, Tell> {
 
     fn notice_loss(&mut self) {
         if let Some(error) = self.player.lost() {
-            self.open.set(0.0);
+            self.open_gauge.set(0.0);
+            self.runs(false);
             self.backoff.failed((self.clock)());
             self.out(&error);
             for due in self.due.drain(..) {

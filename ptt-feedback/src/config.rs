@@ -18,9 +18,9 @@ pub struct FeedbackConfig {
     /// Frames per block of the output; doubled where the device refuses. At 48 kHz a chime waits for at most 5.3 ms
     /// with 256; a larger block costs less processor time.
     pub block_frames: Within<64, 4_096>,
-    /// Seconds without a chime after which the output is closed until the next one; 0 keeps it open. An open output
-    /// costs some processor time, opening it again makes that one chime later.
-    pub idle_close_s: Within<0, 86_400>,
+    /// Seconds without a chime after which the open output is paused until the next one; 0 lets it run. A running
+    /// output with small blocks costs several percent of a core, also in the sound server.
+    pub idle_pause_s: Within<0, 86_400>,
 }
 
 impl Default for FeedbackConfig {
@@ -31,7 +31,7 @@ impl Default for FeedbackConfig {
             volume_percent: Within::new(100),
             device: "default".to_owned(),
             block_frames: Within::new(256),
-            idle_close_s: Within::new(0),
+            idle_pause_s: Within::new(1),
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn spawn(
 }
 
 /// As [`spawn`], with a player of your own, made on its thread. It calls [`Wake`] when it lost its device. Of the
-/// configuration only `enabled` and `idle_close_s` are used.
+/// configuration only `enabled` and `idle_pause_s` are used.
 ///
 /// # Errors
 /// [`FeedbackError::NoThread`].
@@ -50,7 +50,7 @@ pub fn spawn_with(
 ) -> Result<Port<FeedbackCommand>, FeedbackError> {
     metrics::describe();
     let booth = match config.enabled {
-        true => Some(booth::start(player, config.idle_close_s.secs(), events.clone())?),
+        true => Some(booth::start(player, config.idle_pause_s.secs(), events.clone())?),
         false => None,
     };
     Ok(Port::to(actor::NAME, &actor::Feedback::new(booth, events).start()))

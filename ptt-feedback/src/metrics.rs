@@ -11,6 +11,8 @@ pub const CHIME_DEVICE_SECONDS: &str = "ptt_chime_device_seconds";
 pub const CHIMES_TOTAL: &str = "ptt_chimes_total";
 /// Gauge: 1 while the output is open.
 pub const OUTPUT_OPEN: &str = "ptt_feedback_open";
+/// Gauge: 1 while the output is open and not paused.
+pub const OUTPUT_RUNNING: &str = "ptt_feedback_running";
 /// Gauge: frames per block of the open output; 0 where the device chose them.
 pub const BLOCK_FRAMES: &str = "ptt_feedback_block_frames";
 /// Counter of blocks that came too late for the device.
@@ -73,6 +75,7 @@ pub fn describe() {
     );
     describe_counter!(CHIMES_TOTAL, Unit::Count, "Tones by what became of them");
     describe_gauge!(OUTPUT_OPEN, "1 while the sound output is open");
+    describe_gauge!(OUTPUT_RUNNING, "1 while the sound output is open and not paused");
     describe_gauge!(
         BLOCK_FRAMES,
         Unit::Count,
@@ -80,6 +83,7 @@ pub fn describe() {
     );
     describe_counter!(XRUNS_TOTAL, Unit::Count, "Blocks that came too late for the device");
     gauge!(OUTPUT_OPEN).set(0.0);
+    gauge!(OUTPUT_RUNNING).set(0.0);
     counter!(XRUNS_TOTAL).absolute(0);
     for chime in Chime::ALL {
         for fate in Fate::ALL {

@@ -31,7 +31,10 @@ pub trait Player {
     /// What made the open output useless since it was asked last. The player is closed then.
     fn lost(&mut self) -> Option<FeedbackError>;
 
-    /// Hands the tone to the open output and returns at once. A device that has not begun at `stale` does not play it.
+    /// Lets the open output rest until the next tone. One that has nothing to gain from it need not.
+    fn pause(&mut self) {}
+
+    /// Hands the tone to the open output, which runs again if it was paused, and returns at once. A device that has not begun at `stale` does not play it.
     fn play(&mut self, chime: Chime, stale: Moment) -> Arc<Ticket>;
 }
 

@@ -60,8 +60,8 @@ pub enum KeyboardError {
         /// Why.
         source: io::Error,
     },
-    /// There is no directory of input devices.
-    #[error("there is no {}: this machine or container has no input devices; use backend = \"control\"", path.display())]
+    /// There is no place where input devices could be.
+    #[error("there is no {} and nothing above it: no input device can be here; use backend = \"control\"", path.display())]
     NoInputDevices {
         /// Where they would be.
         path: PathBuf,

@@ -63,7 +63,7 @@ pub(crate) fn listen(
         watched,
         signals: Vec::new(),
         events: Vec::new(),
-        warned: false,
+        warned: tracker.forgives_bounce(),
     };
     let mut check = None;
     loop {
@@ -98,6 +98,7 @@ struct Pass<'a> {
     watched: &'a Watched,
     signals: Vec<Signal>,
     events: Vec<ChordEvent>,
+    /// No (further) word about bouncing keys.
     warned: bool,
 }
 

@@ -86,7 +86,8 @@ impl Backend {
 ///
 /// # Errors
 /// Why the chosen backend cannot be used. `auto` logs a line for each backend it skips and ends with `control`, which cannot
-/// fail; it does not come back to a skipped one until it is opened again.
+/// fail; it does not come back to a skipped one until it is opened again. That no keyboard is plugged in is no reason to skip
+/// `evdev`, which waits for one.
 pub fn open(
     config: &KeyboardConfig,
     watched: &Watched,

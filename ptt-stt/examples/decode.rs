@@ -1,5 +1,5 @@
 //! Decodes WAV files (16 kHz, mono) in this process and prints what each took, as JSON lines: the measuring table of
-//! contexts and threads.
+//! contexts and threads. 0 threads = one per core that is idle when the clip's turn comes.
 //!
 //! ```text
 //! cargo run -p ptt-stt --example decode -- MODEL THREADS MARGIN_MS|full MIN_MS FILE...
@@ -13,6 +13,7 @@ use ptt_messages::{Clip, Moment, Transcript};
 use ptt_stt::check::suspect;
 use ptt_stt::clean::clean;
 use ptt_stt::context::{ContextRule, FULL_FRAMES};
+use ptt_stt::cores;
 use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, WhisperEngine};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let request = DecodeRequest {
             frames,
             prompt: Transcript::default(),
-            threads,
+            threads: if threads == 0 { cores::idle(8) } else { threads },
             deadline: began + Duration::from_secs(60),
         };
         let decoded = engine.decode(&clip, &request, &CancelFlag::default())?;

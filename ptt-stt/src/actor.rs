@@ -7,7 +7,7 @@ use ptt_messages::{Moment, Port, Posted, SttCommand, SttEvent};
 
 use crate::engine::CancelFlag;
 use crate::strategy::{Effect, Input, JobId, Note, Strategy};
-use crate::worker::{News, Opener, Order, Report, Worker};
+use crate::worker::{Manners, News, Opener, Order, Report, Worker};
 use crate::{SttConfig, SttError, metrics};
 
 const ACTOR: &str = "stt";
@@ -19,7 +19,7 @@ pub(crate) struct SttActor {
     events: Port<SttEvent>,
     reports: Port<Report>,
     open: Opener,
-    nice: i32,
+    manners: Manners,
     worker: Worker,
     /// What the worker has, the running one first.
     jobs: Vec<(JobId, CancelFlag)>,
@@ -34,10 +34,13 @@ impl SttActor {
         let context = Context::new();
         let address = context.address();
         let reports = Port::to(ACTOR, &address);
-        let nice = i32::try_from(config.background_nice.get()).unwrap_or(0);
-        let worker = Worker::start(1, open.clone(), nice, reports.clone())?;
+        let manners = Manners {
+            nice: i32::try_from(config.background_nice.get()).unwrap_or(0),
+            idle_cores: config.threads.get() == 0,
+        };
+        let worker = Worker::start(1, open.clone(), manners, reports.clone())?;
         let strategy = Strategy::new(config.policy());
-        context.run(Self { strategy, events, reports, open, nice, worker, jobs: Vec::new() });
+        context.run(Self { strategy, events, reports, open, manners, worker, jobs: Vec::new() });
         Ok(Port::to(ACTOR, &address))
     }
 
@@ -77,7 +80,7 @@ impl SttActor {
         for (_, cancel) in self.jobs.drain(..) {
             cancel.set();
         }
-        match Worker::start(self.worker.number + 1, self.open.clone(), self.nice, self.reports.clone()) {
+        match Worker::start(self.worker.number + 1, self.open.clone(), self.manners, self.reports.clone()) {
             Ok(fresh) => self.worker = fresh,
             Err(error) => tracing::warn!(%error, "the old worker stays"),
         }
@@ -143,5 +146,147 @@ impl Handler<Posted<Report>> for SttActor {
                 self.step(Input::Done(done));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ptt_messages::{Clip, FaultKind, Segment, SegmentId, SegmentState, TakeId, TextPath, Within};
+    use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+    use super::*;
+    use crate::Backend;
+    use crate::engine::CannedStep::{self, Fail, Hang, Panic};
+
+    /// Forwards what it is told.
+    struct Probe(UnboundedSender<SttEvent>);
+
+    impl Actor for Probe {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Posted<SttEvent>> for Probe {
+        type Result = ();
+
+        fn handle(&mut self, message: Posted<SttEvent>, _: &mut Self::Context) {
+            let _ = self.0.send(message.body);
+        }
+    }
+
+    /// The actor with a canned engine; the worker's thread is real, so these tests await messages on the real clock.
+    fn spawn(script: &[CannedStep], delay_ms: i64) -> (Port<SttCommand>, UnboundedReceiver<SttEvent>) {
+        let (sender, told) = unbounded_channel();
+        let events = Port::to("probe", &Probe(sender).start());
+        let config = SttConfig {
+            backend: Backend::Canned,
+            canned_texts: vec!["One.".to_owned(), "Two.".to_owned()],
+            canned_script: script.to_vec(),
+            canned_delay_ms: Within::try_from(delay_ms).unwrap(),
+            ..SttConfig::default()
+        };
+        (crate::spawn(&config, events).unwrap(), told)
+    }
+
+    fn segment(take: u64, index: u32, state: SegmentState) -> Segment {
+        let start = u64::from(index) * 32_000;
+        let id = SegmentId { take: TakeId(take), index };
+        Segment { id, state, start, speech_end: start + 32_000, clip: Clip::new(vec![0.2; 32_000]).unwrap() }
+    }
+
+    fn transcribe(take: u64, index: u32, attempt: u32, deadline_ms: u64) -> SttCommand {
+        let tail = segment(take, index, SegmentState::Tail);
+        SttCommand::Transcribe { tail, attempt, deadline: Duration::from_millis(deadline_ms) }
+    }
+
+    async fn text(told: &mut UnboundedReceiver<SttEvent>) -> (u64, String, TextPath) {
+        loop {
+            match told.recv().await.expect("the actor lives") {
+                SttEvent::Complete { take, text, path, .. } => {
+                    return (take.0, text.reveal().to_owned(), path);
+                }
+                SttEvent::Ready { .. } | SttEvent::Partial { .. } => {}
+                other @ (SttEvent::Unloaded | SttEvent::Failed { .. }) => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn fault(told: &mut UnboundedReceiver<SttEvent>) -> FaultKind {
+        loop {
+            if let SttEvent::Failed { fault, .. } = told.recv().await.expect("the actor lives") {
+                return fault.kind;
+            }
+        }
+    }
+
+    #[actix::test]
+    async fn loading_is_answered_every_time() {
+        let (stt, mut told) = spawn(&[], 0);
+        stt.post(SttCommand::Load);
+        assert!(matches!(told.recv().await, Some(SttEvent::Ready { model, .. }) if model == "canned"));
+        stt.post(SttCommand::Load);
+        assert!(matches!(told.recv().await, Some(SttEvent::Ready { load: Duration::ZERO, .. })));
+        stt.post(SttCommand::Unload);
+        assert_eq!(told.recv().await, Some(SttEvent::Unloaded));
+        stt.post(transcribe(1, 0, 1, 5_000));
+        assert!(matches!(told.recv().await, Some(SttEvent::Ready { .. })));
+        assert_eq!(text(&mut told).await, (1, "One.".to_owned(), TextPath::Tail));
+    }
+
+    #[actix::test]
+    async fn a_take_is_heard_and_completed() {
+        let (stt, mut told) = spawn(&[], 0);
+        stt.post(SttCommand::Hear(segment(1, 0, SegmentState::Committed)));
+        stt.post(transcribe(1, 1, 1, 5_000));
+        assert_eq!(text(&mut told).await, (1, "One. Two.".to_owned(), TextPath::Tail));
+    }
+
+    #[actix::test]
+    async fn a_failing_and_a_panicking_engine_are_survived() {
+        for step in [Fail, Panic] {
+            let (stt, mut told) = spawn(&[step], 0);
+            stt.post(transcribe(1, 0, 1, 5_000));
+            assert_eq!(fault(&mut told).await, FaultKind::Broken);
+            // A fresh canned engine begins its script again; the old one goes on with it.
+            stt.post(transcribe(2, 0, 1, 5_000));
+            match step {
+                Panic => assert_eq!(fault(&mut told).await, FaultKind::Broken),
+                CannedStep::Ok | Fail | Hang => {
+                    assert_eq!(text(&mut told).await, (2, "One.".to_owned(), TextPath::Tail));
+                }
+            }
+        }
+    }
+
+    #[actix::test]
+    async fn a_hanging_engine_is_given_up_and_a_slow_one_times_out() {
+        let (stt, mut told) = spawn(&[Hang], 0);
+        stt.post(transcribe(1, 0, 1, 10));
+        assert_eq!(fault(&mut told).await, FaultKind::Timeout);
+        let (stt, mut told) = spawn(&[], 60_000);
+        stt.post(transcribe(1, 0, 1, 10));
+        assert_eq!(fault(&mut told).await, FaultKind::Timeout);
+    }
+
+    #[actix::test]
+    async fn an_aborted_take_is_silent_and_frees_the_engine() {
+        let (stt, mut told) = spawn(&[Hang], 0);
+        stt.post(transcribe(1, 0, 1, 60_000));
+        stt.post(SttCommand::Abort { take: TakeId(1) });
+        stt.post(transcribe(2, 0, 1, 60_000));
+        assert_eq!(text(&mut told).await, (2, "One.".to_owned(), TextPath::Tail));
+    }
+
+    #[actix::test]
+    async fn a_model_that_is_not_there_is_named() {
+        let (sender, mut told) = unbounded_channel();
+        let events = Port::to("probe", &Probe(sender).start());
+        let config = SttConfig { model: "/nowhere/ggml-none.bin".to_owned(), ..SttConfig::default() };
+        let stt = crate::spawn(&config, events).unwrap();
+        stt.post(SttCommand::Load);
+        let Some(SttEvent::Failed { take: None, fault }) = told.recv().await else {
+            panic!("it cannot load")
+        };
+        assert!(!fault.kind.worth_retrying() || fault.kind == FaultKind::Gone, "{fault}");
+        assert!(fault.message.contains("/nowhere/ggml-none.bin"), "{fault}");
     }
 }

@@ -23,7 +23,7 @@ pub struct SttConfig {
     pub language: String,
     /// `live` decodes while the key is held, `batch` after the release.
     pub strategy: StrategyKind,
-    /// Compute threads after the release; 0 = one per core, at most 8.
+    /// Compute threads after the release; 0 = one per core that is idle at that moment, at most 8.
     pub threads: Within<0, 64>,
     /// Compute threads while the key is held: capture and desktop keep the other cores.
     pub background_threads: Within<1, 64>,
@@ -63,8 +63,8 @@ impl Default for SttConfig {
             background_nice: Within::new(5),
             speculation_percent: Within::new(150),
             short_context: true,
-            context_margin_ms: Within::new(2_560),
-            context_min_ms: Within::new(7_680),
+            context_margin_ms: Within::new(5_120),
+            context_min_ms: Within::new(10_240),
             vocabulary: Vec::new(),
             prompt_words: Within::new(30),
             canned_texts: vec!["This is a canned text.".to_owned()],
@@ -75,7 +75,7 @@ impl Default for SttConfig {
 }
 
 impl SttConfig {
-    /// Compute threads after the release, with 0 resolved.
+    /// Most compute threads after the release, with 0 resolved.
     #[must_use]
     pub fn final_threads(&self) -> usize {
         match usize::try_from(self.threads.get()) {

@@ -1,6 +1,6 @@
 //! Speech to text: the role that hears segments of a take while it is spoken and gives the text when it is over.
 //!
-//! Here are the engines ([`engine`]), the thread that has one ([`worker`](self)), the decisions what to decode when
+//! Here are the engines ([`engine`]), the thread that has one (`worker`), the decisions what to decode when
 //! ([`strategy`]) with the pure parts they stand on ([`context`], [`check`], [`clean`], [`join`], [`trim`]), and the
 //! models ([`model`]). Not here: microphones, voice activity, keys, and where a text goes.
 //!
@@ -11,6 +11,7 @@ pub mod check;
 pub mod clean;
 mod config;
 pub mod context;
+pub mod cores;
 pub mod engine;
 mod error;
 pub mod join;

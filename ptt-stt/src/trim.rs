@@ -144,7 +144,7 @@ mod tests {
             for pair in cuts.windows(2) {
                 prop_assert_eq!(pair[0].end, pair[1].start);
             }
-            prop_assert!(cuts.iter().all(|c| c.len() <= LONGEST_CLIP_SAMPLES && (c.len() > 0 || seconds == 0)));
+            prop_assert!(cuts.iter().all(|c| c.len() <= LONGEST_CLIP_SAMPLES && (!c.is_empty() || seconds == 0)));
         }
     }
 }

@@ -13,6 +13,7 @@ use ptt_messages::{Fault, Moment, Port};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::SttError;
+use crate::cores;
 use crate::engine::{CancelFlag, DecodeRequest, Decoded, Engine};
 use crate::metrics;
 use crate::strategy::{Assignment, Done, Failure};
@@ -49,6 +50,15 @@ pub(crate) struct Loaded {
     pub(crate) took: Duration,
 }
 
+/// How a worker treats other programs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manners {
+    /// How much less important background decodes are.
+    pub(crate) nice: i32,
+    /// Whether decodes use idle cores only.
+    pub(crate) idle_cores: bool,
+}
+
 /// A handle on the thread.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -57,15 +67,15 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts a thread that has no engine yet. `nice` is for background decodes.
+    /// Starts a thread that has no engine yet.
     pub(crate) fn start(
         number: u64,
         open: Opener,
-        nice: i32,
+        manners: Manners,
         reports: Port<Report>,
     ) -> Result<Self, SttError> {
         let (orders, inbox) = mpsc::channel();
-        let desk = Desk { number, open, nice, reports, engine: None };
+        let desk = Desk { number, open, manners, reports, engine: None };
         thread::Builder::new()
             .name(format!("ptt-stt-{number}"))
             .spawn(move || desk.work(&inbox))
@@ -84,7 +94,7 @@ impl Worker {
 struct Desk {
     number: u64,
     open: Opener,
-    nice: i32,
+    manners: Manners,
     reports: Port<Report>,
     engine: Option<Box<dyn Engine>>,
 }
@@ -124,8 +134,8 @@ impl Desk {
         let mut cpu = Duration::ZERO;
         let result = match cancel.is_set() {
             true => Err(SttError::Cancelled),
-            false => self.with_engine(|engine, nice| {
-                let (result, spent) = timed(engine, &job, nice, cancel);
+            false => self.with_engine(|engine, manners| {
+                let (result, spent) = timed(engine, &job, manners, cancel);
                 cpu = spent;
                 result
             }),
@@ -142,9 +152,12 @@ impl Desk {
             Err(SttError::Cancelled) => tracing::debug!(job = job.job.0, ?wall, "decode cancelled"),
             Err(error) => tracing::warn!(job = job.job.0, ?wall, %error, "decode failed"),
         }
-        let result = result.map_err(|error| match error {
-            SttError::Cancelled => Failure::Cancelled,
-            other => Failure::Failed(Fault::from(&other)),
+        let result = result.map_err(|error| {
+            if matches!(error, SttError::Cancelled) {
+                Failure::Cancelled
+            } else {
+                Failure::Failed((&error).into())
+            }
         });
         Done { job: job.job, began, cpu, result }
     }
@@ -152,15 +165,15 @@ impl Desk {
     /// Loads an engine if there is none. It is out of its slot while it works, so that a panic leaves none behind.
     fn with_engine(
         &mut self,
-        work: impl FnOnce(&mut dyn Engine, i32) -> Result<Decoded, SttError>,
+        work: impl FnOnce(&mut dyn Engine, Manners) -> Result<Decoded, SttError>,
     ) -> Result<Decoded, SttError> {
         if self.engine.is_none() {
             let loaded = self.load()?;
             self.report(News::Loaded(Ok(loaded)));
         }
         let mut engine = self.engine.take().expect("it was loaded above");
-        let nice = self.nice;
-        match catch_unwind(AssertUnwindSafe(|| work(engine.as_mut(), nice))) {
+        let manners = self.manners;
+        match catch_unwind(AssertUnwindSafe(|| work(engine.as_mut(), manners))) {
             Ok(result) => {
                 self.engine = Some(engine);
                 result
@@ -175,28 +188,25 @@ impl Desk {
 fn timed(
     engine: &mut dyn Engine,
     job: &Assignment,
-    nice: i32,
+    manners: Manners,
     cancel: &CancelFlag,
 ) -> (Result<Decoded, SttError>, Duration) {
-    let request = DecodeRequest {
-        frames: job.frames,
-        prompt: job.prompt.clone(),
-        threads: job.threads,
-        deadline: job.deadline,
-    };
+    let threads = if manners.idle_cores { cores::idle(job.threads) } else { job.threads };
+    let request =
+        DecodeRequest { frames: job.frames, prompt: job.prompt.clone(), threads, deadline: job.deadline };
     let mut work = || {
         let before = thread_time();
         let result = engine.decode(&job.clip, &request, cancel);
         // The other compute threads are the engine's own and do the same.
         let spent = thread_time().saturating_sub(before);
-        (result, spent * u32::try_from(job.threads).unwrap_or(u32::MAX))
+        (result, spent * u32::try_from(threads).unwrap_or(u32::MAX))
     };
-    if !job.background || nice == 0 {
+    if !job.background || manners.nice == 0 {
         return work();
     }
     thread::scope(|scope| {
         let background = thread::Builder::new().name("ptt-stt-back".to_owned()).spawn_scoped(scope, || {
-            if let Err(error) = rustix::process::nice(nice) {
+            if let Err(error) = rustix::process::nice(manners.nice) {
                 tracing::debug!(%error, "background decodes stay as important as others");
             }
             work()

@@ -1,7 +1,6 @@
 //! The role *recorder* on the stock sources that need no microphone.
 
 use std::path::Path;
-use std::time::Duration;
 
 use ptt_audio::{AudioConfig, read_audio_file, spawn};
 use ptt_messages::{Clip, Moment, RecorderCommand, RecorderEvent, SAMPLE_RATE_HZ, TakeId};
@@ -43,6 +42,7 @@ async fn every_sample_of_a_file_is_in_its_take() {
     let recorder = spawn(&config, events).unwrap();
     for take in [TakeId(1), TakeId(2)] {
         recorder.post(RecorderCommand::Start { take, press: Moment::now() });
+        told.until("Started", |event| matches!(event, RecorderEvent::Started { .. }).then_some(())).await;
         recorder.post(RecorderCommand::Stop { take, release: Moment::now() });
         let finished = told.until("Finished", |event| match event {
             RecorderEvent::Finished { tail, summary } => Some((tail.clone(), *summary)),
@@ -63,6 +63,6 @@ fn ramp_file(folder: &Path, seconds: f32) -> std::path::PathBuf {
     let samples: Vec<f32> = (0..length).map(|n| 0.001 + 0.01 * n as f32 / length as f32).collect();
     let file = folder.join("ramp.wav");
     rig::write_wav(&file, &Clip::new(samples).unwrap()).unwrap();
-    assert_eq!(read_audio_file(&file).unwrap().duration(), Duration::from_secs_f32(seconds));
+    assert_eq!(read_audio_file(&file).unwrap().samples().len(), length);
     file
 }

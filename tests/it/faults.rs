@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use ptt_messages::{
     Clip, Component, ControllerCommand, ControllerEvent, Fault, FaultKind, KeyboardEvent, Moment, Outcome,
-    Port, RecorderCommand, RecorderEvent, SegmentState, StateName, TakeId, TakeSummary,
+    Port, RecorderCommand, RecorderEvent, Segment, SegmentState, StateName, SttCommand, SttEvent, SttTiming,
+    TakeId, TakeSummary, TextPath, Transcript,
 };
 use ptt_tests::{Stage, Told, contract, hardware_free, probe, rig};
 
 const HOLD: Duration = Duration::from_millis(400);
+/// An engine that hangs is given up soon.
+const HURRY: &str = "controller.decode_deadline_s = 1\ncontroller.decode_deadline_factor = 1";
 
 /// A stage that hears the bundled clip in each take, at once.
 async fn stage(more: &str) -> Stage {
@@ -18,32 +21,69 @@ async fn stage(more: &str) -> Stage {
 
 #[actix::test]
 async fn an_engine_that_fails_is_tried_again_in_a_fresh_worker() {
-    for step in ["fail", "panic"] {
-        let mut stage = stage(&format!("stt.canned_script = ['{step}']")).await;
+    // A fresh engine begins its script again: the second take fails once.
+    for step in ["fail", "panic", "hang"] {
+        let more = format!("stt.canned_script = ['ok', '{step}']\n{HURRY}");
+        let mut stage = stage(&more).await;
+        assert_eq!(stage.hold(HOLD).await.0, Outcome::Text);
         let (outcome, text) = stage.hold(HOLD).await;
         assert_eq!((outcome, text.is_some()), (Outcome::Text, true), "{step}");
     }
 }
 
 #[actix::test]
-async fn an_engine_that_fails_twice_leaves_audio_that_can_be_retried() {
-    for step in ["fail", "panic"] {
-        let mut stage = stage(&format!("stt.canned_script = ['{step}', '{step}']")).await;
+async fn an_engine_that_fails_for_good_leaves_the_audio_and_the_daemon() {
+    // Whoever panics or hangs is replaced by an engine that begins the script again; who failed goes on with it.
+    for (step, again) in [("fail", Outcome::Text), ("panic", Outcome::Salvaged), ("hang", Outcome::Salvaged)]
+    {
+        let mut stage = stage(&format!("stt.canned_script = ['{step}']\n{HURRY}")).await;
         assert_eq!(stage.hold(HOLD).await.0, Outcome::Salvaged, "{step}");
         stage.app.inbox.commands.post(ControllerCommand::Retry);
-        let (outcome, text) = stage.ended().await;
-        assert_eq!((outcome, text.is_some()), (Outcome::Text, true), "{step}");
-        assert_eq!(stage.hold(HOLD).await.0, Outcome::Text, "the take after it");
+        assert_eq!(stage.ended().await.0, again, "{step} again");
+        stage.reached(StateName::WaitingForKey).await;
     }
 }
 
 #[actix::test]
-async fn an_engine_that_hangs_is_given_up_at_its_deadline() {
-    let more = "stt.canned_script = ['hang', 'hang']\ncontroller.decode_deadline_s = 1\n\
-                controller.decode_deadline_factor = 1";
-    let mut stage = stage(more).await;
-    assert_eq!(stage.hold(HOLD).await.0, Outcome::Salvaged);
-    assert_eq!(stage.hold(HOLD).await.0, Outcome::Text, "the take after it");
+async fn audio_that_was_salvaged_becomes_text_when_the_engine_works_again() {
+    let (commands, mut told) = probe("the engine");
+    let (give, take) = std::sync::mpsc::channel();
+    let config = hardware_free(&[&rig::bundled().file], "audio.wav_pace = 'fast'");
+    let mut stage = Stage::custom(&config, |app| {
+        app.stt(move |_, events| {
+            give.send(events).expect("the test waits for it");
+            Ok::<_, std::convert::Infallible>(commands)
+        })
+    })
+    .await;
+    let events = take.recv().unwrap();
+    stage.press();
+    stage.reached(StateName::Recording).await;
+    tokio::time::sleep(HOLD).await;
+    stage.release();
+    let mut audio = Vec::new();
+    for _ in 0..2 {
+        let tail = transcribe(&mut told).await;
+        let fault = Fault::new(Component::Stt, FaultKind::Broken, "the engine failed; try again");
+        events.post(SttEvent::Failed { take: Some(tail.id.take), fault });
+        audio.push(tail.clip);
+    }
+    assert_eq!(stage.ended().await.0, Outcome::Salvaged);
+    stage.app.inbox.commands.post(ControllerCommand::Retry);
+    let tail = transcribe(&mut told).await;
+    assert!(audio.iter().all(|clip| *clip == tail.clip), "each attempt has all the audio");
+    let (text, path, timing) = (Transcript::new("not lost"), TextPath::Batch, SttTiming::default());
+    events.post(SttEvent::Complete { take: tail.id.take, text, path, timing });
+    let (outcome, text) = stage.ended().await;
+    assert_eq!((outcome, text.as_ref().map(Transcript::reveal)), (Outcome::Text, Some("not lost")));
+}
+
+async fn transcribe(told: &mut Told<SttCommand>) -> Segment {
+    let asked = told.until("Transcribe", |command| match command {
+        SttCommand::Transcribe { tail, .. } => Some(tail.clone()),
+        _ => None,
+    });
+    asked.await.0
 }
 
 #[actix::test]
@@ -75,6 +115,7 @@ async fn a_recorder_that_says_nothing_is_given_up_in_every_state() {
     stage.press();
     assert_eq!(stage.ended().await.0, Outcome::NotStarted);
     stage.release();
+    told.drain();
     stage.press();
     started(&events, &mut told).await;
     stage.reached(StateName::Recording).await;

@@ -5,6 +5,7 @@
     clippy::wildcard_enum_match_arm,
     reason = "a test picks the one message it waits for; a new variant needs no decision here"
 )]
+#![expect(clippy::unwrap_used, reason = "all of this is tests, the helpers between them too")]
 
 mod audio;
 mod binary;

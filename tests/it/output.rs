@@ -1,7 +1,7 @@
 //! The role *output* on the stock sinks. Standard output is tested with the program that owns it, in `binary`.
 
 use ptt_output::{OutputConfig, spawn};
-use ptt_tests::contract;
+use ptt_tests::{contract, probe};
 
 use crate::section;
 
@@ -37,7 +37,6 @@ async fn a_command_keeps_every_promise() {
 async fn sinks_that_cannot_say_so() {
     for config in [
         "sink = 'file'\nfile_path = '/dev/full'",
-        "sink = 'file'\nfile_path = '/no/such/folder/texts.txt'",
         "sink = 'command'\ncommand = ['false']",
         "sink = 'command'\ncommand = ['no-such-program-anywhere']",
         // It talks, too: its words may be the text.
@@ -47,4 +46,12 @@ async fn sinks_that_cannot_say_so() {
         let config: OutputConfig = section(config);
         contract::output_that_fails(|events| spawn(&config, events).unwrap()).await;
     }
+}
+
+#[actix::test]
+async fn a_folder_that_is_not_there_is_told_at_the_start() {
+    let (events, _told) = probe("the controller");
+    let error =
+        spawn(&section("sink = 'file'\nfile_path = '/no/such/folder/texts.txt'"), events).unwrap_err();
+    assert!(error.to_string().contains("/no/such/folder"), "{error}");
 }

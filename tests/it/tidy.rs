@@ -145,8 +145,9 @@ impl Source {
     }
 
     fn is_test(&self) -> bool {
-        self.path.iter().any(|part| part == "tests.rs" || part == "tests")
-            && self.path.iter().any(|part| part == "src")
+        let parts = || self.path.iter().filter_map(|part| part.to_str());
+        parts().any(|part| part == "tests" || part == "tests.rs" || part.ends_with("_tests.rs"))
+            && parts().any(|part| part == "src")
     }
 }
 

@@ -15,7 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[must_use]
 pub fn probe<T: Debug + Send + Unpin + 'static>(actor: &'static str) -> (Port<T>, Told<T>) {
     let (keep, read) = unbounded_channel();
-    let address = Probe { keep }.start();
+    let mut context = Context::new();
+    // Before anybody sends: a probe may be told a whole script before it runs.
+    context.set_mailbox_capacity(10_000);
+    let address = context.run(Probe { keep });
     (Port::to(actor, &address), Told { actor, read, patience: PATIENCE })
 }
 
@@ -98,11 +101,6 @@ struct Probe<T> {
 
 impl<T: Unpin + 'static> Actor for Probe<T> {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        // A probe may be told a whole script before it runs: it stands in for a receiver that keeps up.
-        ctx.set_mailbox_capacity(10_000);
-    }
 }
 
 impl<T: Send + Unpin + 'static> Handler<Posted<T>> for Probe<T> {

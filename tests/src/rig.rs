@@ -2,6 +2,14 @@
 //!
 //! What lives here: child processes, the daemon, a private PulseAudio, the kernel rig, a virtual keyboard, real speech,
 //! and reading `/metrics`. What does not: assertions about one crate. A rig whose packages are not there gives a [`Skip`].
+//!
+//! | variable | what it names | without it |
+//! |---|---|---|
+//! | `PTT_RIG` | the script `kernel-run` of the kernel rig | `../shared/rig/kernel-run` |
+//! | `PTT_SPEECH` | a folder with `english/refs.tsv` and its clips | `../shared/speech`, else the bundled clip |
+//! | `PTT_MODELS` | the folder of `ggml-tiny.en.bin` | the cache of `make setup`, else the user's models |
+//! | `PTT_APP` | the program to test | built from this workspace |
+//! | `PTT_REQUIRE_RIGS` | (set at all) a skipped test fails | a skipped test says so and passes |
 
 mod daemon;
 mod kernel;
@@ -59,10 +67,14 @@ pub fn say(line: &str) {
 }
 
 /// Held by a test that needs the machine's processors to itself, so that no two such tests run at once.
-#[must_use]
-pub fn heavy() -> MutexGuard<'static, ()> {
+#[derive(Debug)]
+#[must_use = "others wait only as long as this is held"]
+pub struct Alone(#[expect(dead_code, reason = "holding it is the point")] MutexGuard<'static, ()>);
+
+/// Waits until no other test that needs the machine to itself runs.
+pub fn heavy() -> Alone {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+    Alone(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Looks until `ready` gives something. For what cannot be awaited: another process's socket or port.

@@ -1,7 +1,7 @@
 //! Real microphones through the sound system: PipeWire (feature `pipewire`), PulseAudio, ALSA.
 //!
-//! Blocks of 10 ms are asked for; where a device refuses them, 20 and 40 ms, then whatever it likes (which with a sound
-//! server can be two seconds, so it comes last). The callbacks run on the sound system's threads and only copy, count
+//! Blocks of `audio.block_ms` are asked for; where a device refuses them, twice and four times as long, then whatever it
+//! likes (which with a sound server can be two seconds, so it comes last). The callbacks run on the sound system's threads and only copy, count
 //! and flag.
 #![expect(clippy::wildcard_enum_match_arm, reason = "cpal's enums may grow, so they want a wildcard")]
 
@@ -14,7 +14,7 @@ use cpal::{StreamConfig, U24};
 use ptt_messages::{FaultKind, Moment};
 use serde::Serialize;
 
-use crate::config::HostChoice;
+use crate::config::{AudioConfig, HostChoice};
 use crate::error::AudioError;
 use crate::ring::{Feed, Loss, hand_over};
 use crate::source::{CaptureSource, Cue, Format, Opened, Stream};
@@ -34,15 +34,16 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 pub struct Microphone {
     hosts: Vec<HostId>,
     device: String,
+    block_ms: u32,
 }
 
 impl Microphone {
-    /// The microphone called `device` of the sound systems that `choice` allows.
+    /// The microphone `config` names, of the sound systems it allows.
     ///
     /// # Errors
     /// [`AudioError::NoSuchHost`] when this build has not the one that is asked for.
-    pub fn new(choice: HostChoice, device: &str) -> Result<Self, AudioError> {
-        let (name, wanted) = match choice {
+    pub fn new(config: &AudioConfig) -> Result<Self, AudioError> {
+        let (name, wanted) = match config.host {
             HostChoice::Auto => ("auto", None),
             HostChoice::PipeWire => ("pipewire", Some("PipeWire")),
             HostChoice::PulseAudio => ("pulseaudio", Some("PulseAudio")),
@@ -55,7 +56,8 @@ impl Microphone {
         if hosts.is_empty() {
             return Err(AudioError::NoSuchHost { host: name });
         }
-        Ok(Self { hosts, device: device.to_owned() })
+        let block_ms = config.block_ms.get() as u32;
+        Ok(Self { hosts, device: config.device.clone(), block_ms })
     }
 }
 
@@ -63,7 +65,7 @@ impl CaptureSource for Microphone {
     fn open(&self, wake: &Thread) -> Result<Opened, AudioError> {
         let mut refusals = Vec::new();
         for &host in &self.hosts {
-            match open_on(host, &self.device, wake) {
+            match self.open_on(host, wake) {
                 Ok(opened) => {
                     let Format { device, rate_hz, channels, .. } = &opened.format;
                     tracing::info!(%host, device, rate_hz, channels, "microphone open");
@@ -76,6 +78,25 @@ impl CaptureSource for Microphone {
             }
         }
         Err(verdict(&self.device, refusals))
+    }
+}
+
+impl Microphone {
+    fn open_on(&self, id: HostId, wake: &Thread) -> Result<Opened, Refusal> {
+        let host = cpal::host_from_id(id).map_err(Refusal::Failed)?;
+        let device = find(&host, &self.device)?;
+        let mut attempt = 1;
+        loop {
+            match open_device(&device, self.block_ms, wake) {
+                Err(Refusal::Failed(error))
+                    if error.kind() == ErrorKind::DeviceBusy && attempt < BUSY_ATTEMPTS =>
+                {
+                    attempt += 1;
+                    thread::sleep(BUSY_PAUSE);
+                }
+                other => return other,
+            }
+        }
     }
 }
 
@@ -150,7 +171,7 @@ impl Refusal {
             Self::NotCalledThat { there_is } if there_is.is_empty() => "it has no input device".to_owned(),
             Self::NotCalledThat { .. } => "no device of that name".to_owned(),
             Self::NoDefault => "it has no default input device".to_owned(),
-            Self::Failed(error) => error.to_string(),
+            Self::Failed(error) => error.to_string().trim_end_matches('.').to_owned(),
             Self::Format(format) => format!("samples of the format {format} cannot be read"),
         }
     }
@@ -173,16 +194,12 @@ impl Refusal {
 
 /// What all refusals together mean.
 fn verdict(wanted: &str, refusals: Vec<(HostId, Refusal)>) -> AudioError {
-    let there_is: Vec<_> = refusals
-        .iter()
-        .filter_map(|(_, refusal)| match refusal {
-            Refusal::NotCalledThat { there_is } => Some(there_is.iter().map(String::as_str)),
-            Refusal::NoDefault | Refusal::Failed(_) | Refusal::Format(_) => None,
-        })
-        .flatten()
-        .collect();
-    if !there_is.is_empty() {
-        return AudioError::NoSuchDevice { wanted: wanted.to_owned(), there_is: there_is.join(", ") };
+    for (_, refusal) in &refusals {
+        if let Refusal::NotCalledThat { there_is } = refusal
+            && !there_is.is_empty()
+        {
+            return AudioError::NoSuchDevice { wanted: wanted.to_owned(), there_is: there_is.join(", ") };
+        }
     }
     let reasons: Vec<_> =
         refusals.iter().map(|(host, refusal)| format!("{host}: {}", refusal.reason())).collect();
@@ -193,23 +210,6 @@ fn verdict(wanted: &str, refusals: Vec<(HostId, Refusal)>) -> AudioError {
     }
     let kind = if kinds.contains(&FaultKind::Busy) { FaultKind::Busy } else { FaultKind::Gone };
     AudioError::NoMicrophone { reasons, kind }
-}
-
-fn open_on(id: HostId, wanted: &str, wake: &Thread) -> Result<Opened, Refusal> {
-    let host = cpal::host_from_id(id).map_err(Refusal::Failed)?;
-    let device = find(&host, wanted)?;
-    let mut attempt = 1;
-    loop {
-        match open_device(&device, wake) {
-            Err(Refusal::Failed(error))
-                if error.kind() == ErrorKind::DeviceBusy && attempt < BUSY_ATTEMPTS =>
-            {
-                attempt += 1;
-                thread::sleep(BUSY_PAUSE);
-            }
-            other => return other,
-        }
-    }
 }
 
 fn find(host: &cpal::Host, wanted: &str) -> Result<Device, Refusal> {
@@ -237,16 +237,15 @@ fn find(host: &cpal::Host, wanted: &str) -> Result<Device, Refusal> {
     }
 }
 
-fn open_device(device: &Device, wake: &Thread) -> Result<Opened, Refusal> {
+fn open_device(device: &Device, block_ms: u32, wake: &Thread) -> Result<Opened, Refusal> {
     let supported = device.default_input_config().map_err(Refusal::Failed)?;
     let (rate_hz, channels, samples) =
         (supported.sample_rate(), supported.channels(), supported.sample_format());
     if !readable(samples) {
         return Err(Refusal::Format(samples));
     }
-    let ten_ms = (rate_hz / 100).max(1);
-    let sizes =
-        [ten_ms, 2 * ten_ms, 4 * ten_ms].map(BufferSize::Fixed).into_iter().chain([BufferSize::Default]);
+    let block = (rate_hz * block_ms / 1_000).max(1);
+    let sizes = [block, 2 * block, 4 * block].map(BufferSize::Fixed).into_iter().chain([BufferSize::Default]);
     let mut refusal = None;
     for buffer_size in sizes {
         let (feed, drain) = hand_over(rate_hz, channels, wake.clone());

@@ -184,13 +184,12 @@ fn rows(situation: &Situation) -> Vec<Row> {
         }
         let mut row = Row { input: name, when, path: Vec::new(), effects: Vec::new() };
         for effect in &effects {
-            match effect {
-                Effect::Moved(moved) => row.path.push(moved.to),
-                other => {
-                    // The take's number is the sample's.
-                    let shown = other.to_string();
-                    row.effects.push(format!("`{}`", shown.split('#').next().unwrap_or(&shown)));
-                }
+            if let Effect::Moved(moved) = effect {
+                row.path.push(moved.to);
+            } else {
+                // The take's number is the sample's.
+                let shown = effect.to_string();
+                row.effects.push(format!("`{}`", shown.split('#').next().unwrap_or(&shown)));
             }
         }
         if !rows.contains(&row) {
@@ -218,16 +217,15 @@ fn situations() -> Vec<Situation> {
     let failed: Input = SttEvent::Failed { take: Some(take), fault: fault() }.into();
     let undelivered: Input = OutputEvent::Failed { take, fault: fault() }.into();
 
-    let pressed = [enable.clone(), down];
-    let lent = [&pressed[..], &[granted.clone()]].concat();
-    let recording = [&lent[..], &[started.clone()]].concat();
-    let stopped = [&recording[..], &[up.clone()]].concat();
-    let processing = [&stopped[..], &[finished(take, true)]].concat();
-    let last_attempt = [&processing[..], &[failed.clone()]].concat();
-    let salvaged = [&last_attempt[..], &[failed]].concat();
-    let handed_out = [&processing[..], &[complete(take, "hello")]].concat();
-
     let with = |reached: &[Input], more: &Input| [reached, std::slice::from_ref(more)].concat();
+    let pressed = [enable.clone(), down];
+    let lent = with(&pressed, &granted);
+    let recording = with(&lent, &started);
+    let stopped = with(&recording, &up);
+    let processing = with(&stopped, &finished(take, true));
+    let last_attempt = with(&processing, &failed);
+    let salvaged = with(&last_attempt, &failed);
+    let handed_out = with(&processing, &complete(take, "hello"));
     let disable = ControllerCommand::Disable.into();
     let waiting = StateName::WaitingForKey;
     let table: Vec<(StateName, &'static str, Vec<Input>)> = vec![

@@ -115,29 +115,78 @@ fn closing_lets_the_last_tone_ring_out() {
 }
 
 #[test]
-fn an_output_that_is_not_used_rests_until_the_next_tone() {
-    let mut rig = Rig::resting_after(Duration::from_secs(60));
+fn an_output_that_is_not_used_is_paused_until_the_next_tone() {
+    let mut rig = Rig::pausing_after(Duration::from_secs(1));
     rig.want(true, 1_000);
-    assert_eq!(rig.desk.patience(), Some(Duration::from_secs(60)));
-    rig.look(60_999);
-    assert!(rig.desk.player.is_open());
-    rig.look(61_000);
-    assert!(!rig.desk.player.is_open());
-    assert_eq!(rig.desk.patience(), None, "it stays closed");
-    rig.look(70_000);
-    assert_eq!(rig.device().opens, 1);
+    assert_eq!(rig.desk.patience(), Some(Duration::from_secs(1)));
+    rig.look(1_999);
+    assert!(!rig.device().paused, "it runs for a while, to show that it can");
+    rig.look(2_000);
+    assert!(rig.device().paused && rig.desk.player.is_open());
+    assert_eq!(rig.desk.patience(), None, "nothing more to do");
+    rig.look(9_000);
+    assert_eq!(rig.device().pauses, 1);
 
-    rig.play(1, 80_000, 80_000);
-    rig.device().begin_all(80_030);
-    rig.look(80_031);
-    assert_eq!(rig.told(), [played(1, 80_000, 80_030)]);
-    assert_eq!(rig.desk.patience(), Some(Duration::from_millis(59_969)));
-    rig.look(140_000);
-    assert!(!rig.desk.player.is_open());
+    rig.play(1, 20_000, 20_000);
+    assert!(!rig.device().paused);
+    rig.device().begin_all(20_005);
+    rig.look(20_010);
+    assert_eq!(rig.told(), [played(1, 20_000, 20_005)]);
+    assert_eq!(rig.desk.patience(), Some(Duration::from_millis(990)));
+    rig.look(20_999);
+    assert!(!rig.device().paused);
+    rig.look(21_000);
+    assert!(rig.device().paused);
 
-    rig.desk.resting = false;
-    rig.look(150_000);
-    assert!(rig.desk.player.is_open(), "`Open` gets it up");
+    rig.want(false, 30_000);
+    assert!(!rig.desk.player.is_open(), "closed from the pause");
+    rig.want(true, 31_000);
+    assert_eq!(rig.desk.patience(), Some(Duration::from_secs(1)));
+    assert_eq!(rig.device().opens, 2);
+}
+
+#[test]
+fn a_tone_that_has_not_begun_is_not_held_back_by_a_pause() {
+    let mut rig = Rig::pausing_after(Duration::from_millis(1));
+    rig.want(true, 1_000);
+    rig.play(1, 2_000, 2_000);
+    rig.look(2_300);
+    assert!(!rig.device().paused, "still waiting for the device");
+    rig.device().begin_all(2_301);
+    rig.look(2_302);
+    assert!(rig.device().paused);
+    rig.play(2, 3_000, 3_000);
+    rig.device().begin_all(3_005);
+    rig.look(3_006);
+    assert!(!rig.device().paused);
+    assert_eq!(
+        rig.desk.patience(),
+        Some(Duration::from_millis(194)),
+        "never cut off, however short the pause"
+    );
+}
+
+#[test]
+fn an_output_lost_while_paused_comes_back_running() {
+    let mut rig = Rig::pausing_after(Duration::from_secs(1));
+    rig.want(true, 1_000);
+    rig.look(2_000);
+    rig.device().lose();
+    rig.look(5_000);
+    assert_eq!(rig.told(), [FaultKind::Gone]);
+    rig.look(5_100);
+    assert!(rig.desk.player.is_open() && !rig.device().paused);
+    assert_eq!(rig.desk.patience(), Some(Duration::from_secs(1)));
+}
+
+#[test]
+fn a_thread_that_does_not_come_back_from_the_device_is_seen_from_outside() {
+    let (orders, _inbox) = sync_channel(CAPACITY);
+    let booth = Booth { orders, shared: Arc::default() };
+    assert!(!booth.is_stuck(at(9_000)), "at rest");
+    booth.shared.busy_since.store(at(1_000).as_nanos(), Ordering::Release);
+    assert!(!booth.is_stuck(at(1_600)));
+    assert!(booth.is_stuck(at(1_601)));
 }
 
 /// What a test compares events with.
@@ -173,7 +222,9 @@ struct Device {
     open: bool,
     broken: bool,
     lost: bool,
+    paused: bool,
     opens: u32,
+    pauses: u32,
     opening_takes: Duration,
     played: Vec<Arc<Ticket>>,
 }
@@ -201,7 +252,7 @@ impl Player for Fake {
         if device.broken {
             return Err(FeedbackError::NoOutput { reasons: "none".to_owned(), kind: FaultKind::Gone });
         }
-        device.open = true;
+        (device.open, device.paused) = (true, false);
         Ok(())
     }
 
@@ -222,19 +273,27 @@ impl Player for Fake {
         Some(FeedbackError::Lost { reason: "pulled".to_owned() })
     }
 
+    fn pause(&mut self) {
+        let mut device = self.0.borrow_mut();
+        device.paused = true;
+        device.pauses += 1;
+    }
+
     fn play(&mut self, _: Chime, _: Moment) -> Arc<Ticket> {
         let ticket = Arc::new(Ticket::default());
-        self.0.borrow_mut().played.push(Arc::clone(&ticket));
+        let mut device = self.0.borrow_mut();
+        device.paused = false;
+        device.played.push(Arc::clone(&ticket));
         ticket
     }
 }
 
 impl Rig {
     fn new() -> Self {
-        Self::resting_after(Duration::ZERO)
+        Self::pausing_after(Duration::ZERO)
     }
 
-    fn resting_after(idle_close: Duration) -> Self {
+    fn pausing_after(idle_pause: Duration) -> Self {
         let device = Rc::new(RefCell::new(Device::default()));
         let told = Rc::new(RefCell::new(Vec::new()));
         let clock: Clock = {
@@ -250,7 +309,7 @@ impl Rig {
                 });
             })
         };
-        let desk = Desk::new(Box::new(Fake(Rc::clone(&device))), Arc::default(), idle_close, clock, tell);
+        let desk = Desk::new(Box::new(Fake(Rc::clone(&device))), Arc::default(), idle_pause, clock, tell);
         Self { desk, device, told }
     }
 

@@ -1,24 +1,27 @@
-//! The sound output through rodio: opened once with small blocks, tones rendered beforehand at its rate.
+//! The sound output through rodio: opened once with small blocks, tones rendered beforehand at its rate, paused while
+//! nothing is played, because small blocks of silence cost the sound server and us several percent of a core.
 //!
 //! Tones go straight to the mixer: it takes them at the next frame of the next block, while rodio's own queue would
 //! first play out up to 512 samples of silence. rodio's default block of 50 ms alone would miss the 20 ms target.
 
+mod stream;
+
 use std::num::NonZero;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cpal::traits::{DeviceTrait, HostTrait};
 use cpal::{BufferSize, ErrorKind, HostId};
-use metrics::{counter, gauge};
+use metrics::gauge;
 use ptt_messages::{Chime, FaultKind, Moment};
-use rodio::{ChannelCount, DeviceSinkBuilder, DeviceSinkError, MixerDeviceSink, SampleRate, Source};
+use rodio::{ChannelCount, SampleRate, Source};
 use tracing::{debug, info};
 
+use self::stream::Stream;
 use super::{Player, Ticket, Wake};
 use crate::config::FeedbackConfig;
 use crate::error::FeedbackError;
-use crate::metrics::{BLOCK_FRAMES, XRUNS_TOTAL};
+use crate::metrics::BLOCK_FRAMES;
 use crate::tones;
 
 /// Plays through the first host that has a working output.
@@ -33,10 +36,8 @@ pub struct RodioPlayer {
 
 #[derive(Debug)]
 struct Output {
-    sink: MixerDeviceSink,
-    rate: SampleRate,
+    stream: Stream,
     tones: [Arc<[f32]>; Chime::ALL.len()],
-    trouble: Arc<Trouble>,
 }
 
 impl RodioPlayer {
@@ -57,6 +58,10 @@ impl RodioPlayer {
     }
 
     fn try_host(&self, id: HostId, seen: &mut Vec<String>) -> Result<Output, Refusal> {
+        // Asked for a default that it does not have, ALSA prints eight lines of its own to standard error, each time.
+        if id == HostId::Alsa && self.device == "default" && !has_card() {
+            return Err(Refusal::gone("no sound card"));
+        }
         let host = cpal::host_from_id(id)?;
         let device = if self.device == "default" {
             host.default_output_device()
@@ -78,25 +83,16 @@ impl RodioPlayer {
 
     fn try_device(&self, device: &cpal::Device) -> Result<Output, Refusal> {
         let config = device.default_output_config()?;
-        let trouble = Arc::new(Trouble::default());
         let mut last = Refusal::gone("no block size");
         for block in self.blocks {
-            let (seen, wake) = (Arc::clone(&trouble), self.wake.clone());
-            let opened = DeviceSinkBuilder::default()
-                .with_device(device.clone())
-                .with_supported_config(&config)
-                .with_buffer_size(block)
-                .with_error_callback(move |error| seen.note(&error, &wake))
-                .open_stream();
-            match opened {
-                Ok(mut sink) => {
-                    sink.log_on_drop(false);
-                    let rate = sink.config().sample_rate();
+            match Stream::open(device, &config, block, self.wake.clone()) {
+                Ok(stream) => {
+                    let rate = stream.rate().get();
                     let frames = if let BufferSize::Fixed(frames) = block { frames } else { 0 };
                     info!(output = name(device), rate_hz = rate, frames, "sound output open");
                     gauge!(BLOCK_FRAMES).set(frames);
-                    let tones = Chime::ALL.map(|c| tones::render(c, rate.get(), self.volume).into());
-                    return Ok(Output { sink, rate, tones, trouble });
+                    let tones = Chime::ALL.map(|c| tones::render(c, rate, self.volume).into());
+                    return Ok(Output { stream, tones });
                 }
                 Err(error) => {
                     last = error.into();
@@ -150,19 +146,25 @@ impl Player for RodioPlayer {
     }
 
     fn lost(&mut self) -> Option<FeedbackError> {
-        let reason = self.open.as_ref()?.trouble.take()?;
+        let reason = self.open.as_ref()?.stream.ended()?;
         self.open = None;
         Some(FeedbackError::Lost { reason })
     }
 
+    fn pause(&mut self) {
+        if let Some(output) = &mut self.open {
+            output.stream.pause();
+        }
+    }
+
     fn play(&mut self, chime: Chime, stale: Moment) -> Arc<Ticket> {
         let ticket = Arc::new(Ticket::default());
-        if let Some(output) = &self.open {
+        if let Some(output) = &mut self.open {
             let index = Chime::ALL.iter().position(|&c| c == chime).expect("ALL has every chime");
-            output.sink.mixer().add(Tone {
+            output.stream.play(Tone {
                 samples: Arc::clone(&output.tones[index]),
                 next: 0,
-                rate: output.rate,
+                rate: output.stream.rate(),
                 stale,
                 ticket: Arc::clone(&ticket),
             });
@@ -212,36 +214,6 @@ impl Source for Tone {
     }
 }
 
-/// What the stream's error callback saw.
-#[derive(Debug, Default)]
-struct Trouble {
-    fatal: AtomicBool,
-    reason: Mutex<Option<String>>,
-}
-
-impl Trouble {
-    /// Runs on the stream's thread. Only the first error that ends the stream allocates and locks: after it there is no
-    /// audio to disturb.
-    fn note(&self, error: &cpal::Error, wake: &Wake) {
-        let kind = error.kind();
-        if kind == ErrorKind::Xrun {
-            counter!(XRUNS_TOTAL).increment(1);
-        } else if matches!(kind, ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged) {
-            // The stream plays on.
-        } else if !self.fatal.swap(true, Ordering::AcqRel) {
-            *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-            wake.wake();
-        }
-    }
-
-    fn take(&self) -> Option<String> {
-        if !self.fatal.load(Ordering::Acquire) {
-            return None;
-        }
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
 /// Why a host or a device did not do.
 struct Refusal {
     reason: String,
@@ -272,17 +244,9 @@ impl From<cpal::Error> for Refusal {
     }
 }
 
-impl From<DeviceSinkError> for Refusal {
-    fn from(error: DeviceSinkError) -> Self {
-        match error {
-            DeviceSinkError::PlayError(error)
-            | DeviceSinkError::DefaultSinkConfigError(error)
-            | DeviceSinkError::BuildError(error)
-            | DeviceSinkError::SupportedConfigsError(error) => error.into(),
-            DeviceSinkError::NoDevice => Self::gone("no output device"),
-            DeviceSinkError::UnsupportedSampleFormat => Self::gone("a sample format that is not supported"),
-        }
-    }
+/// Whether the kernel knows a sound card.
+fn has_card() -> bool {
+    std::fs::read_to_string("/proc/asound/cards").is_ok_and(|cards| cards.contains('['))
 }
 
 /// What a person may write into the configuration: the description and the id.
@@ -308,10 +272,10 @@ mod tests {
             rodio::mixer::mixer(NonZero::new(2).unwrap(), NonZero::new(48_000).unwrap());
         let (tone, ticket) = tone(Moment::now() + Duration::from_secs(60));
         mixer.add(tone);
-        assert_eq!(ticket.read(), super::super::Begun::Waiting);
+        assert_eq!(ticket.read(), crate::Begun::Waiting);
         let before = Moment::now();
         let played: Vec<f32> = callback.by_ref().collect();
-        let super::super::Begun::At(at) = ticket.read() else { panic!("not begun") };
+        let crate::Begun::At(at) = ticket.read() else { panic!("not begun") };
         assert!(at >= before && at <= Moment::now());
         let mono = tones::render(Chime::Done, 48_000, 1.0);
         assert_eq!(played.len(), 2 * mono.len(), "both channels");
@@ -325,23 +289,6 @@ mod tests {
         let (tone, ticket) = tone(Moment::from_millis(1));
         mixer.add(tone);
         assert_eq!(callback.next(), None);
-        assert_eq!(ticket.read(), super::super::Begun::TooLate);
-    }
-
-    #[test]
-    fn only_what_ends_the_stream_counts_as_lost() {
-        let trouble = Trouble::default();
-        let (woken, wakes) = std::sync::mpsc::channel();
-        let wake = Wake::new(move || woken.send(()).unwrap());
-        for harmless in [ErrorKind::Xrun, ErrorKind::RealtimeDenied, ErrorKind::DeviceChanged] {
-            trouble.note(&cpal::Error::new(harmless), &wake);
-            assert_eq!(trouble.take(), None);
-        }
-        for _ in 0..3 {
-            trouble.note(&cpal::Error::new(ErrorKind::DeviceNotAvailable), &wake);
-        }
-        assert!(trouble.take().is_some());
-        assert_eq!(trouble.take(), None);
-        assert_eq!(wakes.try_iter().count(), 1, "woken once");
+        assert_eq!(ticket.read(), crate::Begun::TooLate);
     }
 }

@@ -216,6 +216,12 @@ impl ChordTracker {
         }
     }
 
+    /// Whether a release is held back in case the key only bounced.
+    #[must_use]
+    pub const fn forgives_bounce(&self) -> bool {
+        !self.bounce.is_zero()
+    }
+
     /// The last edges of the chord.
     #[must_use]
     pub const fn window(&self) -> &EdgeWindow {

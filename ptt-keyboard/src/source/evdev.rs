@@ -61,8 +61,8 @@ impl EvdevSource {
     /// Opens every device with a watched key.
     ///
     /// # Errors
-    /// There is no directory of devices, or there are such devices and none of them may be read. No such device at all is
-    /// no error: one may be plugged in.
+    /// There are such devices and none of them may be read, or this is a place where none can ever be. No such device at all
+    /// is no error: one may be plugged in.
     pub fn open(config: &KeyboardConfig, watched: &Watched, stop: &Stop) -> Result<Self, KeyboardError> {
         let directory = Path::new(probe::INPUT_DEVICES).to_owned();
         let hotplug = Hotplug::watch(&directory)?;
@@ -144,7 +144,7 @@ impl EvdevSource {
         let there = self.devices.iter().fold(Slots::NONE, |all, device| all.or(device.has));
         let missing = self.watched.chord().without(there);
         if self.devices.is_empty() {
-            warn!("{}; listening for one", KeyboardError::NoKeyboard);
+            warn!("{}; listening for one, and the control socket works meanwhile", KeyboardError::NoKeyboard);
         } else if !missing.is_empty() {
             let names: Vec<String> = missing.iter().map(|slot| self.watched.key(slot).to_string()).collect();
             warn!(

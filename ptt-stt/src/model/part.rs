@@ -155,18 +155,22 @@ fn lock(path: &Path) -> Result<File, ModelError> {
             .mode(0o644)
             .open(path)
             .map_err(ModelError::io("create", path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(ModelError::Busy { path: path.to_owned() }),
-            Err(e) => return Err(ModelError::io("lock", path)(e.into())),
-        }
-        // Between opening and locking, the owner before us may have moved the file into its place: it is the
-        // finished model then, and nothing may be written to it.
-        let ours = file.metadata().map_err(ModelError::io("read", path))?;
-        if fs::metadata(path).is_ok_and(|now| now.ino() == ours.ino() && now.dev() == ours.dev()) {
+        if lock_opened(&file, path)? {
             return Ok(file);
         }
     }
+}
+
+/// Locks a file that was opened as `path`. `false` when it is not that any more: between opening and locking, the owner
+/// before us may have moved it into its place. It is the finished model then, and nothing may be written to it.
+fn lock_opened(file: &File, path: &Path) -> Result<bool, ModelError> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Err(ModelError::Busy { path: path.to_owned() }),
+        Err(e) => return Err(ModelError::io("lock", path)(e.into())),
+    }
+    let ours = file.metadata().map_err(ModelError::io("read", path))?;
+    Ok(fs::metadata(path).is_ok_and(|now| now.ino() == ours.ino() && now.dev() == ours.dev()))
 }
 
 fn move_into_place(from: &Path, to: &Path) -> Result<(), ModelError> {
@@ -220,6 +224,22 @@ mod tests {
         part.publish().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"abcdef");
         assert!(!part_path(&target).exists());
+    }
+
+    #[test]
+    fn a_file_that_became_the_model_before_it_was_locked_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("ggml-x.bin");
+        let mut first = Part::open(&target).unwrap();
+        first.write_all(b"the model").unwrap();
+        let opened = OpenOptions::new().read(true).write(true).open(part_path(&target)).unwrap();
+        assert!(matches!(lock_opened(&opened, &part_path(&target)), Err(ModelError::Busy { .. })));
+        first.publish().unwrap();
+        assert!(!lock_opened(&opened, &part_path(&target)).unwrap());
+        // The next one begins a file of its own, also while the other still holds the model.
+        let second = Part::open(&target).unwrap();
+        assert_eq!(second.length(), 0);
+        assert!(!lock_opened(&opened, &part_path(&target)).unwrap());
     }
 
     #[test]

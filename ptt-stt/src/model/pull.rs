@@ -165,20 +165,32 @@ enum Next {
 }
 
 impl Fetch<'_> {
-    /// Fetches until the file is complete, or no attempt brings anything any more.
+    /// Fetches until the file is complete, or no attempt brings anything any more. What is there is kept.
     fn complete(&mut self, path: &Path, progress: &mut impl FnMut(Progress)) -> Result<Part, ModelError> {
         let mut part = Part::open(path)?;
-        if self.wanted.size.is_some_and(|size| part.length() > size) {
-            part.restart()?;
+        match self.fill(&mut part, progress) {
+            Ok(()) => Ok(part),
+            Err(error) => {
+                if part.length() == 0 {
+                    part.discard();
+                }
+                Err(error)
+            }
         }
+    }
+
+    fn fill(&mut self, part: &mut Part, progress: &mut impl FnMut(Progress)) -> Result<(), ModelError> {
         if let Some(size) = self.wanted.size {
+            if part.length() > size {
+                part.restart()?;
+            }
             part.reserve(size)?;
         }
         let agent = self.source.agent();
         let mut fruitless = 0;
         while self.wanted.size != Some(part.length()) {
             let before = self.fetched;
-            match self.attempt(&agent, &mut part, progress) {
+            match self.attempt(&agent, part, progress) {
                 Ok(Next::Done) => break,
                 Ok(Next::FromTheBeginning) if fruitless < self.options.attempts => fruitless += 1,
                 Ok(Next::FromTheBeginning) => {
@@ -195,7 +207,7 @@ impl Fetch<'_> {
                 }
             }
         }
-        Ok(part)
+        Ok(())
     }
 
     fn attempt(

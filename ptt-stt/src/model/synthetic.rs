@@ -133,4 +133,4 @@ fn string(file: &mut Vec<u8>, text: &str) {
 }
 
 /// Rows of every tensor of [`DIMS`] are whole blocks.
-const _: () = assert!(DIMS.audio_state as usize % BLOCK == 0);
+const _: () = assert!((DIMS.audio_state as usize).is_multiple_of(BLOCK));

@@ -388,7 +388,7 @@ fn a_hole_is_noted() {
     s.hear(committed(0, 0.0, 6.0, 6.5));
     s.says(1, "One.");
     s.release(tail(2, 12.0, 13.0, 13.2), 1);
-    assert_eq!(s.notes, [Note::Commit, Note::Missing(1), Note::Useful(Duration::from_millis(100))][..2]);
+    assert_eq!(s.notes, [Note::Commit, Note::Missing(1)]);
 }
 
 #[test]

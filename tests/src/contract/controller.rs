@@ -36,7 +36,7 @@ pub async fn controller(spawn: impl Fn(&mut dyn FnMut(&Inbox) -> Ports) -> Inbox
 
     promise("controller", "a tap and a cancelled take type nothing");
     let tap = desk.press().await;
-    desk.started(tap).await;
+    desk.started(tap);
     desk.inbox.keyboard.post(KeyboardEvent::Released { at: desk.now + Duration::from_millis(20) });
     desk.cleared(tap, Outcome::Tap).await;
     let cancelled = desk.hold().await;
@@ -72,7 +72,7 @@ pub async fn controller(spawn: impl Fn(&mut dyn FnMut(&Inbox) -> Ports) -> Inbox
 
     promise("controller", "a forgotten key ends by itself");
     let forgotten = desk.press().await;
-    desk.started(forgotten).await;
+    desk.started(forgotten);
     desk.stopped(forgotten).await;
     desk.finished(forgotten).await;
     desk.text(forgotten, "a long text").await;
@@ -119,7 +119,7 @@ pub async fn controller(spawn: impl Fn(&mut dyn FnMut(&Inbox) -> Ports) -> Inbox
     desk.text(busy, "one").await;
     let take = desk.granted().await;
     assert_eq!(desk.start(take).await, press);
-    desk.started(take).await;
+    desk.started(take);
     assert_eq!(desk.stopped(take).await, release);
     desk.finished(take).await;
     desk.text(take, "two").await;
@@ -218,7 +218,7 @@ impl Desk {
         started.await.0
     }
 
-    async fn started(&mut self, take: TakeId) {
+    fn started(&self, take: TakeId) {
         self.inbox.recorder.post(RecorderEvent::Started { take, first_sample: self.now });
     }
 
@@ -233,7 +233,7 @@ impl Desk {
     /// A hold of a second, up to the recorder's `Stop`.
     async fn record(&mut self) -> TakeId {
         let take = self.press().await;
-        self.started(take).await;
+        self.started(take);
         let release = self.later(1_000);
         self.inbox.keyboard.post(KeyboardEvent::Released { at: release });
         assert_eq!(self.stopped(take).await, release, "the take ends at the release");

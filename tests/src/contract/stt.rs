@@ -142,13 +142,12 @@ impl Desk {
     }
 
     async fn ready(&mut self) {
-        self.told
-            .until("Ready", |event| match event {
-                SttEvent::Ready { model, .. } => Some(assert!(!model.is_empty(), "a model has a name")),
-                SttEvent::Failed { fault, .. } => panic!("the suite needs a model: {fault}"),
-                _ => None,
-            })
-            .await;
+        let ready = self.told.until("Ready", |event| match event {
+            SttEvent::Ready { model, .. } => Some(model.clone()),
+            SttEvent::Failed { fault, .. } => panic!("the suite needs a model: {fault}"),
+            _ => None,
+        });
+        assert!(!ready.await.0.is_empty(), "a model has a name");
     }
 
     async fn transcribe(&mut self, take: TakeId, clip: &Clip, attempt: u32) -> Answer {

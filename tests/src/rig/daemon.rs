@@ -325,6 +325,12 @@ impl Daemon {
         self.ended()
     }
 
+    /// What it logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.text(Stream::Err)
+    }
+
     /// What a scraper sees now.
     ///
     /// # Panics

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 #[derive(Clone, Debug, Default)]
 pub struct Metrics(Vec<Sample>);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Sample {
     name: String,
     labels: BTreeMap<String, String>,
@@ -79,9 +79,11 @@ impl Metrics {
         names
     }
 
-    /// All labels with all their values, for looking for what must not be there.
-    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().flat_map(|sample| sample.labels.iter()).map(|(k, v)| (k.as_str(), v.as_str()))
+    /// All series with all their labels, as name, label, value: for looking for what must not be there.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.0.iter().flat_map(|sample| {
+            sample.labels.iter().map(|(label, value)| (sample.name.as_str(), label.as_str(), value.as_str()))
+        })
     }
 
     /// How many measurements the histogram `name` holds.

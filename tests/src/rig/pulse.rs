@@ -63,7 +63,8 @@ impl PrivatePulse {
     /// # Errors
     /// When `paplay` cannot be started.
     pub fn speak(&self, file: &Path) -> anyhow::Result<Process> {
-        Process::spawn(self.client("paplay").args(["--device=mic", "--latency-msec=20"]).arg(file))
+        // Enough in stock that a busy machine does not make the speaker stutter.
+        Process::spawn(self.client("paplay").args(["--device=mic", "--latency-msec=200"]).arg(file))
     }
 
     /// Begins to record what is played to the speakers: the chimes.

@@ -8,8 +8,8 @@ use super::{Skip, workspace};
 
 /// Names the folder of clips where it does not lie beside the workspace.
 const SPEECH: &str = "PTT_SPEECH";
-/// Of [`easy_speech`]; from five different speakers.
-const EASY: [&str; 4] = ["cv6-499413", "cv6-624337", "cv6-31319", "cv6-19185009"];
+/// Of [`easy_speech`].
+const EASY: [&str; 4] = ["cv6-563554", "cvo-001", "cvo-011", "cvo-015"];
 /// Names the folder of models.
 const MODELS: &str = "PTT_MODELS";
 
@@ -63,8 +63,8 @@ pub fn model(name: &str) -> Result<PathBuf, Skip> {
     .ok_or_else(|| Skip(format!("no model {name}; run `make setup` or set {MODELS}")))
 }
 
-/// The bundled clip and those few that the smallest model gets right word for word at its full context: what is missing from
-/// their text was lost on the way.
+/// The bundled clip and those few that the smallest model gets right word for word from the file: what is missing from their
+/// text was lost on the way.
 #[must_use]
 pub fn easy_speech() -> Vec<Spoken> {
     let mut clips = vec![bundled()];

@@ -134,6 +134,12 @@ pub(super) fn parse(input: &str, at: Moment) -> Input {
             let Rec::Finished { tail, summary } = finished(take, false) else { unreachable!() };
             Rec::Finished { tail, summary: TakeSummary { digital_silence: true, ..summary } }.into()
         }
+        "short_zeros" => {
+            let Rec::Finished { tail, .. } = finished(take, false) else { unreachable!() };
+            let length = policy::DEAD_AFTER - Duration::from_millis(1);
+            Rec::Finished { tail, summary: TakeSummary { digital_silence: true, length, ..TakeSummary::default() } }
+                .into()
+        }
         "cleared" => Rec::Cleared { take }.into(),
         "ready" => Stt::Ready { model: "tiny.en".into(), load: Duration::ZERO }.into(),
         "unloaded" => Stt::Unloaded.into(),

@@ -176,6 +176,8 @@ fn silence_types_nothing() {
         STOP,
         &format!("zeros#1 | stt:abort#1, chime:error#1@900, fault:gone#1, {nothing}"),
     ]);
+    // Too short to call a microphone dead for.
+    hold(&[LISTEN, PRESS, START, STOP, &format!("short_zeros#1 | stt:abort#1, {nothing}")]);
     hold(&[LISTEN, PRESS, START, STOP, AUDIO, &format!("text#1 '' | {nothing}")]);
 }
 
@@ -471,6 +473,7 @@ fn the_model_comes_and_goes_between_takes() {
     hold(&[
         "load | stt:load",
         "ready | up:stt, resources:model_resident",
+        "ready | resources:model_resident // as every take asks for it",
         LISTEN,
         "unload | stt:unload",
         "unloaded | down:stt, resources:model_gone",

@@ -10,7 +10,7 @@ use super::*;
 
 #[test]
 fn in_a_world_that_loses_doubles_and_delays_everything_the_invariants_hold() {
-    seeds(30_000, |seed, aloud| {
+    seeds(100_000, |seed, aloud| {
         let mut dice = Dice::new(seed);
         let policy = dice.policy();
         let mut world = World::new(policy, dice, true);
@@ -23,7 +23,7 @@ fn in_a_world_that_loses_doubles_and_delays_everything_the_invariants_hold() {
 /// No word lost, not the first, not the last, not a take: from press to release, whatever else goes on.
 #[test]
 fn in_a_faultless_world_every_hold_becomes_its_text_in_order() {
-    seeds(10_000, |seed, aloud| {
+    seeds(30_000, |seed, aloud| {
         let mut world = World::new(Policy::default(), Dice::new(seed), false);
         world.watch.aloud = aloud;
         world.live();

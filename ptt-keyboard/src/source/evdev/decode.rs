@@ -60,9 +60,11 @@ impl Decoder {
     }
 
     /// Whether the true state has to be asked for, which is then taken as done. To be called when all bytes there are have
-    /// been fed: the answer is newer than all of them.
+    /// been fed: the answer is newer than all of them, and what is read after it is newer than the answer.
     pub fn take_needs_state(&mut self) -> bool {
-        std::mem::take(&mut self.needs_state)
+        let needs = std::mem::take(&mut self.needs_state);
+        self.in_hole &= !needs;
+        needs
     }
 }
 
@@ -131,6 +133,17 @@ mod tests {
             (EV_KEY, RIGHT, 1),
         ];
         assert_eq!(decode(&events), (vec![(DOWN, Edge::Down), (RIGHT, Edge::Down)], true));
+    }
+
+    #[test]
+    fn a_hole_ends_with_the_question() {
+        let watched = KeyboardConfig::default().watched().unwrap();
+        let (mut decoder, mut signals) = (Decoder::new(DEVICE), Vec::new());
+        // The kernel may announce a hole without a report after it.
+        decoder.feed(&event(1, EV_SYN, SYN_DROPPED, 0), &watched, None, &mut signals);
+        assert!(decoder.take_needs_state() && !decoder.take_needs_state());
+        decoder.feed(&event(2, EV_KEY, DOWN, 1), &watched, None, &mut signals);
+        assert_eq!(signals.len(), 1);
     }
 
     #[test]

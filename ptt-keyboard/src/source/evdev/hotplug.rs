@@ -1,7 +1,7 @@
 //! Which device files appear, told by inotify. Removal needs no watch: an open device tells it itself.
 //!
-//! The kernel removes the directory with the last device and makes it again for the next one, so its parent is watched while
-//! it is not there.
+//! The kernel makes the directory for the first device and removes it with the last one, so its parent is watched while it is
+//! not there.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -36,18 +36,29 @@ pub enum Change {
 }
 
 impl Hotplug {
-    /// Watches from now on: list the directory after this.
+    /// Watches from now on: list the directory after this. It need not be there yet.
     ///
     /// # Errors
-    /// There is no such directory, or inotify has no watch left.
+    /// There is not even a directory above it, or inotify has no watch left.
     pub fn watch(directory: &Path) -> Result<Self, KeyboardError> {
-        let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
-            .map_err(KeyboardError::os("watch for new input devices"))?;
-        match watch_directory(&fd, directory) {
-            Ok(true) => Ok(Self { fd, directory: directory.to_owned(), parent: None }),
-            Ok(false) => Err(KeyboardError::NoInputDevices { path: directory.to_owned() }),
-            Err(errno) => Err(KeyboardError::os("watch for new input devices")(errno)),
-        }
+        const WHAT: &str = "watch for new input devices";
+        let fd =
+            inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(KeyboardError::os(WHAT))?;
+        let parent = match watch_directory(&fd, directory) {
+            Ok(true) => None,
+            Ok(false) => match watch_above(&fd, directory) {
+                Ok(watch) => Some(watch),
+                Err(Errno::NOENT | Errno::NOTDIR) => {
+                    return Err(KeyboardError::NoInputDevices { path: directory.to_owned() });
+                }
+                Err(errno) => return Err(KeyboardError::os(WHAT)(errno)),
+            },
+            Err(errno) => return Err(KeyboardError::os(WHAT)(errno)),
+        };
+        let mut hotplug = Self { fd, directory: directory.to_owned(), parent };
+        // It may have come between the two looks.
+        hotplug.look_again().map_err(KeyboardError::os(WHAT))?;
+        Ok(hotplug)
     }
 
     /// Readable when [`Hotplug::changes`] has something.
@@ -66,41 +77,53 @@ impl Hotplug {
     }
 
     fn collect(&mut self, changes: &mut Vec<Change>) -> Result<(), Errno> {
-        let Self { fd, directory, parent } = self;
         let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut reader = Reader::new(&*fd, &mut buffer);
+        let mut reader = Reader::new(&self.fd, &mut buffer);
+        let mut left = false;
         loop {
             let event = match reader.next() {
                 Ok(event) => event,
-                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Err(errno),
             };
             let what = event.events();
-            if what.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF) {
-                let above = directory.parent().unwrap_or(Path::new("/"));
-                *parent = Some(inotify::add_watch(&*fd, above, WatchFlags::CREATE | WatchFlags::MOVED_TO)?);
-            }
+            left |= what.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF);
             if what.contains(ReadFlags::QUEUE_OVERFLOW) {
                 changes.push(Change::All);
             }
-            if let Some(watch) = *parent {
-                // Asked at once too: it may have come back before its parent was watched.
-                if watch_directory(&*fd, directory)? {
-                    // What its name said before the watch is lost, and listing it finds it.
-                    let _ = inotify::remove_watch(&*fd, watch);
-                    *parent = None;
-                    changes.push(Change::All);
-                }
-                continue;
-            }
-            let name = event.file_name().map(|name| String::from_utf8_lossy(name.to_bytes()).into_owned());
+            let name = event.file_name().filter(|_| Some(event.wd()) != self.parent);
+            let name = name.map(|name| String::from_utf8_lossy(name.to_bytes()).into_owned());
             if let Some(name) = name.filter(|name| name.starts_with("event")) {
                 let new = what.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
-                changes.push(Change::File { path: directory.join(name), new });
+                changes.push(Change::File { path: self.directory.join(name), new });
             }
         }
+        if left {
+            self.parent = Some(watch_above(&self.fd, &self.directory)?);
+        }
+        if self.look_again()? {
+            changes.push(Change::All);
+        }
+        Ok(())
     }
+
+    /// Whether the directory was away and is there again; it is watched then, and its parent no more.
+    fn look_again(&mut self) -> Result<bool, Errno> {
+        let Some(watch) = self.parent else { return Ok(false) };
+        let back = watch_directory(&self.fd, &self.directory)?;
+        if back {
+            self.parent = None;
+            inotify::remove_watch(&self.fd, watch)?;
+        }
+        Ok(back)
+    }
+}
+
+/// Watches what the directory is in.
+fn watch_above(fd: &OwnedFd, directory: &Path) -> Result<i32, Errno> {
+    let above = directory.parent().unwrap_or(Path::new("/"));
+    inotify::add_watch(fd, above, WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR)
 }
 
 /// Watches the directory; false where it is not there.
@@ -130,10 +153,11 @@ mod tests {
     fn files_that_appear_or_may_be_read_now_are_told() {
         let root = tempfile::tempdir().unwrap();
         let input = root.path().join("input");
-        assert!(matches!(Hotplug::watch(&input), Err(KeyboardError::NoInputDevices { .. })));
-        fs::create_dir(&input).unwrap();
+        assert!(matches!(Hotplug::watch(&input.join("deeper")), Err(KeyboardError::NoInputDevices { .. })));
         let mut hotplug = Hotplug::watch(&input).unwrap();
         assert_eq!(hotplug.changes().unwrap(), []);
+        fs::create_dir(&input).unwrap();
+        assert_eq!(hotplug.changes().unwrap(), [Change::All]);
         let path = input.join("event7");
         fs::write(&path, "").unwrap();
         fs::write(input.join("mouse0"), "").unwrap();
