@@ -20,7 +20,8 @@ fn main() -> ExitCode {
 }
 
 fn spawn(config: &Config, events: Port<KeyboardEvent>) -> Result<Port<KeyboardCommand>, &'static str> {
-    let path = config.custom.get("pedal").and_then(|v| v.as_str()).ok_or("set custom.pedal to the pedal's port")?;
+    let path =
+        config.custom.get("pedal").and_then(|v| v.as_str()).ok_or("set custom.pedal to the pedal's port")?;
     Ok(Port::to("keyboard", &FootPedal { path: path.to_owned(), events, reading: false }.start()))
 }
 
@@ -39,7 +40,8 @@ impl Handler<Posted<KeyboardCommand>> for FootPedal {
 
     fn handle(&mut self, message: Posted<KeyboardCommand>, _: &mut Context<Self>) {
         // The port stays open when the daemon is disabled: the controller ignores presses then.
-        if message.open("keyboard") == KeyboardCommand::Listen && !std::mem::replace(&mut self.reading, true) {
+        if message.open("keyboard") == KeyboardCommand::Listen && !std::mem::replace(&mut self.reading, true)
+        {
             let (path, events) = (self.path.clone(), self.events.clone());
             // Reading blocks, so it has a thread of its own.
             std::thread::spawn(move || read(&path, &events));
@@ -52,7 +54,11 @@ fn read(path: &str, events: &Port<KeyboardEvent>) {
         Ok(port) => BufReader::new(port).lines(),
         Err(error) => {
             let message = format!("cannot open the pedal at {path}: {error}");
-            events.post_patiently(KeyboardEvent::Failed(Fault::new(Component::Keyboard, FaultKind::Gone, message)));
+            events.post_patiently(KeyboardEvent::Failed(Fault::new(
+                Component::Keyboard,
+                FaultKind::Gone,
+                message,
+            )));
             return;
         }
     };

@@ -65,13 +65,11 @@ async fn record(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         let over = watch(&mut events, begin, arguments.seconds, &mut samples).await;
         let release = Moment::now();
         recorder.post(RecorderCommand::Stop { take, release });
-        while !over {
-            let event = next(&mut events, begin).await?;
-            if keep(&event, &mut samples) {
-                println!("          stop took {:.3} ms", millis(Moment::now().since(release)));
-                break;
-            }
+        // A take whose microphone was lost is over already.
+        if !over {
+            while !keep(&next(&mut events, begin).await?, &mut samples) {}
         }
+        println!("          stop took {:.3} ms", millis(Moment::now().since(release)));
     }
     let spec = hound::WavSpec {
         channels: 1,

@@ -127,10 +127,10 @@ impl Take {
         self.next - self.open
     }
 
-    /// Samples in which speech was heard.
+    /// Samples in which speech was heard; none as long as it may all be noise.
     #[must_use]
     pub const fn speech(&self) -> u64 {
-        self.speech_frames * FRAME_LEN
+        if self.ear.certain() { self.speech_frames * FRAME_LEN } else { 0 }
     }
 
     /// The key went up at sample `at`, which may be still to come, or long heard.
@@ -301,7 +301,7 @@ impl Take {
         let tail = self.segment(history, SegmentState::Tail, end);
         self.sounding |= tail.clip.samples().iter().any(|s| *s != 0.0);
         let summary = TakeSummary {
-            has_speech: self.ear.certain() && self.speech_frames > 0,
+            has_speech: tail.has_speech() || (self.index > 0 && self.speech() > 0),
             length: length(end - self.begin),
             pre_roll: length(self.press.min(end).saturating_sub(self.begin)),
             post_roll: length(end.saturating_sub(self.release.unwrap_or(end))),

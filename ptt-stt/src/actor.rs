@@ -271,6 +271,8 @@ mod tests {
     async fn an_aborted_take_is_silent_and_frees_the_engine() {
         let (stt, mut told) = spawn(&[Hang], 0);
         stt.post(transcribe(1, 0, 1, 60_000));
+        // The decode that had to load is under way: it takes the script's first step.
+        assert!(matches!(told.recv().await, Some(SttEvent::Ready { .. })));
         stt.post(SttCommand::Abort { take: TakeId(1) });
         stt.post(transcribe(2, 0, 1, 60_000));
         assert_eq!(text(&mut told).await, (2, "One.".to_owned(), TextPath::Tail));

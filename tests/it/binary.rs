@@ -271,7 +271,7 @@ fn files_of_odd_formats_are_transcribed_and_others_are_refused() {
 
 #[test]
 fn a_custom_build_swaps_the_keyboard() {
-    let pedal = rig::example("foot_pedal");
+    let pedal = rig::foot_pedal();
     let folder = tempfile::tempdir().unwrap();
     let port = folder.path().join("pedal");
     rustix::fs::mknodat(rustix::fs::CWD, &port, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();

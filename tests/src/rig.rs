@@ -8,7 +8,7 @@
 //! | `PTT_RIG` | the script `kernel-run` of the kernel rig | `../shared/rig/kernel-run` |
 //! | `PTT_SPEECH` | a folder with `english/refs.tsv` and its clips | `../shared/speech`, else the bundled clip |
 //! | `PTT_MODELS` | the folder of `ggml-tiny.en.bin` | the cache of `make setup`, else the user's models |
-//! | `PTT_APP` | the program to test | built from this workspace |
+//! | `PTT_APP` | the program to test | the one built with the tests |
 //! | `PTT_REQUIRE_RIGS` | (set at all) a skipped test fails | a skipped test says so and passes |
 
 mod daemon;
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use daemon::{Daemon, DaemonBuilder, TakeReport, example, is_recording, program};
+pub use daemon::{Daemon, DaemonBuilder, TakeReport, foot_pedal, is_recording, program};
 pub use kernel::{KernelRig, play_into_loopback};
 pub use keyboard::VirtualKeyboard;
 pub use metrics::{Metrics, Quantile, http_get};

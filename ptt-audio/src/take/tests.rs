@@ -167,6 +167,24 @@ fn a_release_that_is_long_past_ends_the_take_there() {
 }
 
 #[test]
+fn what_may_be_noise_is_not_speech() {
+    struct Doubtful;
+    impl Vad for Doubtful {
+        fn score(&mut self, _frame: &[f32; FRAME]) -> f32 {
+            0.7
+        }
+
+        fn reset(&mut self) {}
+    }
+    let mut history = History::default();
+    history.push(&audio(&[(6.0, true), (1.0, false)]));
+    let mut take = Take::new(TakeId(1), rules(), 0, 4_800);
+    assert!(take.hear(&history, &mut Doubtful, u64::MAX).is_empty());
+    let RecorderEvent::Finished { tail, summary } = take.cut_short(&history) else { panic!() };
+    assert!(!tail.has_speech() && !summary.has_speech);
+}
+
+#[test]
 fn digital_silence_is_named() {
     let told = play(&[0.0; 32_000], rules(), 4_800, 20_000, &[160]);
     assert!(told.summary.unwrap().digital_silence);

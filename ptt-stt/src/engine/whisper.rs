@@ -12,7 +12,7 @@ use whisper_rs::{
 use super::hooks::{CpuBackend, Vocabulary, Watch, noting_backend, redirect_logs, watched};
 use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine};
 use crate::context::{FULL_FRAMES, LONGEST_CLIP_SAMPLES};
-use crate::{SttConfig, SttError, model};
+use crate::{SttConfig, SttError, cores, model};
 
 /// Clips shorter than this are padded with silence: whisper.cpp skips what is shorter than 0.1 s, reads beyond the end
 /// of what is shorter than 0.0126 s, and guesses at what is shorter than a second.
@@ -51,7 +51,7 @@ impl WhisperEngine {
         model::check_before_load(&path)?;
         let mut engine = Self::load(&path, &config.language)?;
         let frames = config.policy().context.map_or(FULL_FRAMES, |rule| rule.shortest());
-        engine.warm_up(frames, config.final_threads());
+        engine.warm_up(frames, cores::idle(config.final_threads()));
         Ok(engine)
     }
 

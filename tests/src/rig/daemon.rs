@@ -13,47 +13,37 @@ use anyhow::{Context, bail};
 use ptt_messages::{ControllerEvent, Outcome, StateName, TakeId, TextPath};
 use tempfile::TempDir;
 
-use super::{Finished, Metrics, Process, Stream, await_some, workspace};
+use super::{Finished, Metrics, Process, Stream, await_some};
 
 /// Names the program to test instead of the one that is built here.
 pub(super) const PROGRAM: &str = "PTT_APP";
 /// How long anything the daemon does by itself may take on a loaded machine.
 const SOON: Duration = Duration::from_secs(60);
 
-/// The program under test, built from this workspace before the first use: a test run builds the library only.
+/// The program under test: what `ptt-app` ships, built by this package too so that every test run has it current, with
+/// the dependencies it already has.
 ///
 /// # Panics
-/// When it cannot be built.
+/// When this does not run as a test of this package.
 pub fn program() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        std::env::var_os(PROGRAM).map_or_else(|| build(&["--bin", "ptt-app"]).join("ptt-app"), PathBuf::from)
-    })
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| std::env::var_os(PROGRAM).map_or_else(|| built("ptt-app-shipped"), PathBuf::from))
 }
 
-/// An example of the program's crate, built the same way.
+/// The example build with another keyboard.
 ///
 /// # Panics
-/// When it cannot be built.
+/// As [`program`].
 #[must_use]
-pub fn example(name: &str) -> PathBuf {
-    build(&["--example", name]).join("examples").join(name)
+pub fn foot_pedal() -> PathBuf {
+    built("ptt-foot-pedal")
 }
 
-/// Builds a part of the program's crate in the profile of this test; gives the folder it lies in.
-fn build(part: &[&str]) -> PathBuf {
-    // target/debug/deps/it-0123 -> target/debug
+fn built(name: &str) -> PathBuf {
+    // target/debug/deps/it-0123 -> target/debug/name
     let test = std::env::current_exe().expect("a test knows its own path");
     let profile = test.parent().and_then(Path::parent).expect("a test lies in target/PROFILE/deps");
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.current_dir(workspace()).args(["build", "--quiet", "--offline", "-p", "ptt-app"]).args(part);
-    build.arg("--target-dir").arg(profile.parent().expect("a profile lies in the target folder"));
-    if profile.ends_with("release") {
-        build.arg("--release");
-    }
-    let built = build.output().expect("cargo can be started");
-    assert!(built.status.success(), "{part:?} does not build:\n{}", String::from_utf8_lossy(&built.stderr));
-    profile.to_path_buf()
+    profile.join(name)
 }
 
 /// How the program is started.

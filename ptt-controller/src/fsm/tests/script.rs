@@ -137,8 +137,11 @@ pub(super) fn parse(input: &str, at: Moment) -> Input {
         "short_zeros" => {
             let Rec::Finished { tail, .. } = finished(take, false) else { unreachable!() };
             let length = policy::DEAD_AFTER - Duration::from_millis(1);
-            Rec::Finished { tail, summary: TakeSummary { digital_silence: true, length, ..TakeSummary::default() } }
-                .into()
+            Rec::Finished {
+                tail,
+                summary: TakeSummary { digital_silence: true, length, ..TakeSummary::default() },
+            }
+            .into()
         }
         "cleared" => Rec::Cleared { take }.into(),
         "ready" => Stt::Ready { model: "tiny.en".into(), load: Duration::ZERO }.into(),
