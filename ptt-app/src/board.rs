@@ -80,7 +80,8 @@ impl Board {
         let until = Instant::now() + patience;
         let mut inner = self.lock();
         while !wanted(&inner.status) {
-            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+            else {
                 return false;
             };
             inner = self.changed.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -123,16 +124,21 @@ impl Status {
                     chars: text.chars(),
                 });
             }
-            ControllerEvent::Ended { outcome, .. } => match self.takes.iter_mut().find(|(o, _)| o == outcome) {
+            ControllerEvent::Ended { outcome, .. } => match self.takes.iter_mut().find(|(o, _)| o == outcome)
+            {
                 Some((_, n)) => *n += 1,
                 None => self.takes.push((*outcome, 1)),
             },
             ControllerEvent::Delivered { .. } => self.fault = None,
             ControllerEvent::Fault { fault, .. } => self.fault = Some(fault.message.clone()),
             ControllerEvent::Part { component: Component::Keyboard, what } => self.keyboard.clone_from(what),
-            ControllerEvent::Part { component: Component::Recorder, what } => self.microphone.clone_from(what),
+            ControllerEvent::Part { component: Component::Recorder, what } => {
+                self.microphone.clone_from(what)
+            }
             ControllerEvent::Part { component: Component::Stt, what } => self.model.clone_from(what),
-            ControllerEvent::Part { .. } | ControllerEvent::Stage { .. } | ControllerEvent::Partial { .. } => {}
+            ControllerEvent::Part { .. }
+            | ControllerEvent::Stage { .. }
+            | ControllerEvent::Partial { .. } => {}
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ptt_controller::{Inbox, Ports};
 use ptt_messages::{
-    ControllerEvent, FeedbackCommand, FeedbackEvent, KeyboardCommand, KeyboardEvent, OutputCommand, OutputEvent, Port,
-    RecorderCommand, RecorderEvent, ResourceCommand, ResourceEvent, SttCommand, SttEvent,
+    ControllerEvent, FeedbackCommand, FeedbackEvent, KeyboardCommand, KeyboardEvent, OutputCommand,
+    OutputEvent, Port, RecorderCommand, RecorderEvent, ResourceCommand, ResourceEvent, SttCommand, SttEvent,
 };
 
 use crate::board::Board;
@@ -74,7 +74,9 @@ impl AppBuilder {
     pub fn new(config: Config) -> Self {
         Self {
             config,
-            controller: Box::new(|config, wire| ptt_controller::spawn(&config.controller, |inbox| wire(inbox))),
+            controller: Box::new(|config, wire| {
+                ptt_controller::spawn(&config.controller, |inbox| wire(inbox))
+            }),
             keyboard: Box::new(|c, out| ptt_keyboard::spawn(&c.keyboard, out).map_err(|e| fault(&e))),
             recorder: Box::new(|c, out| ptt_audio::spawn(&c.audio, out).map_err(|e| e.fault().into())),
             stt: Box::new(|c, out| ptt_stt::spawn(&c.stt, out).map_err(|e| fault(&e))),
@@ -96,7 +98,8 @@ impl AppBuilder {
     #[must_use]
     pub fn controller(
         mut self,
-        spawn: impl FnOnce(&Config, &mut dyn FnMut(&Inbox) -> Result<Ports, Failure>) -> Result<Inbox, Failure> + 'static,
+        spawn: impl FnOnce(&Config, &mut dyn FnMut(&Inbox) -> Result<Ports, Failure>) -> Result<Inbox, Failure>
+        + 'static,
     ) -> Self {
         self.controller = Box::new(spawn);
         self

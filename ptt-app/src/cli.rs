@@ -119,7 +119,10 @@ pub fn main_with(
     }
 }
 
-fn dispatch(cli: Cli, customise: impl Fn(AppBuilder) -> AppBuilder + Clone + 'static) -> Result<ExitCode, Failure> {
+fn dispatch(
+    cli: Cli,
+    customise: impl Fn(AppBuilder) -> AppBuilder + Clone + 'static,
+) -> Result<ExitCode, Failure> {
     let load = {
         let (file, set) = (cli.config.clone(), cli.set.clone());
         move || Config::load(file.as_deref(), &set).map_err(Failure::from)

@@ -6,9 +6,9 @@ pub(crate) mod demo;
 pub(crate) mod devices;
 mod driver;
 pub(crate) mod keys;
+mod measure;
 pub(crate) mod models;
 pub(crate) mod run;
-mod measure;
 mod stats;
 pub(crate) mod status;
 pub(crate) mod transcribe;
@@ -41,16 +41,20 @@ pub(crate) fn outcome_of_one_take(events: &Receiver<ControllerEvent>) -> Option<
         match event {
             ControllerEvent::Ended { outcome: Outcome::Tap, .. } => {}
             ControllerEvent::Ended { take, outcome: Outcome::Text } => text_of = Some(take),
-            ControllerEvent::Ended { outcome: Outcome::Empty | Outcome::Cancelled, .. } => return Some(Exit::Ok),
+            ControllerEvent::Ended { outcome: Outcome::Empty | Outcome::Cancelled, .. } => {
+                return Some(Exit::Ok);
+            }
             ControllerEvent::Ended { outcome: Outcome::Salvaged | Outcome::NotStarted, .. } => {
                 return Some(Exit::Failed);
             }
             ControllerEvent::Delivered { take, .. } if text_of == Some(take) => return Some(Exit::Ok),
-            ControllerEvent::Fault { take, .. } if text_of.is_some() && take == text_of => return Some(Exit::Failed),
+            ControllerEvent::Fault { take, .. } if text_of.is_some() && take == text_of => {
+                return Some(Exit::Failed);
+            }
             ControllerEvent::Transition { .. }
             | ControllerEvent::Stage { .. }
             | ControllerEvent::Partial { .. }
-| ControllerEvent::Part { .. }
+            | ControllerEvent::Part { .. }
             | ControllerEvent::Text { .. }
             | ControllerEvent::Delivered { .. }
             | ControllerEvent::Fault { .. } => {}

@@ -326,7 +326,9 @@ mod tests {
     /// Lines like `# key = value` show optional keys; everything else after `#` is prose.
     fn uncommented(line: &str) -> String {
         match line.strip_prefix("# ") {
-            Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => format!("{rest}\n"),
+            Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => {
+                format!("{rest}\n")
+            }
             _ => format!("{line}\n"),
         }
     }
@@ -340,7 +342,10 @@ mod tests {
     #[test]
     fn errors_name_line_column_and_what_is_allowed() {
         for (text, expected) in [
-            ("[audio]\npre_roll = 300\n", vec!["line 2, column 1", "unknown field", "pre_roll_ms", "did you mean"]),
+            (
+                "[audio]\npre_roll = 300\n",
+                vec!["line 2, column 1", "unknown field", "pre_roll_ms", "did you mean"],
+            ),
             ("[audio]\npre_roll_ms = 99999\n", vec!["line 2, column 15", "out of range", "1000"]),
             ("[audio]\npre_roll_ms = \"x\"\n", vec!["line 2, column 15", "invalid type"]),
             ("[adio]\n", vec!["line 1", "unknown field `adio`", "`audio`"]),
@@ -357,9 +362,8 @@ mod tests {
     fn sets_and_variables_override_the_file_in_that_order() {
         let file = "[audio]\npre_roll_ms = 100\n";
         let vars = [("PTT_AUDIO__PRE_ROLL_MS".to_owned(), "200".to_owned())];
-        let ms = |sets: &[String]| {
-            Config::parse(file, "f", vars.clone(), sets).unwrap().audio.pre_roll_ms.get()
-        };
+        let ms =
+            |sets: &[String]| Config::parse(file, "f", vars.clone(), sets).unwrap().audio.pre_roll_ms.get();
         assert_eq!(ms(&[]), 200);
         assert_eq!(ms(&["audio.pre_roll_ms=250".into()]), 250);
         assert_eq!(parse(file, &["keyboard.chord=F13"]).unwrap().keyboard.chord.to_string(), "F13");

@@ -260,7 +260,8 @@ fn serve(stream: &UnixStream, doors: &Doors) -> std::io::Result<()> {
         let request = match serde_json::from_str::<Request>(&line) {
             Ok(request) => request,
             Err(error) => {
-                let reply = Reply::refused(format!("not a request: {error}; send one such as {{\"do\":\"status\"}}"));
+                let reply =
+                    Reply::refused(format!("not a request: {error}; send one such as {{\"do\":\"status\"}}"));
                 writeln!(out, "{}", serde_json::to_string(&reply)?)?;
                 return Ok(());
             }

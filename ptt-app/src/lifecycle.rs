@@ -80,7 +80,9 @@ pub fn run_beside<T: Send + 'static>(
     if code == i32::from(Exit::Panicked.code()) {
         return Err(Failure::new(Exit::Panicked, "internal error: an actor died; see the log above"));
     }
-    worker.join().unwrap_or_else(|_| Err(Failure::new(Exit::Panicked, "internal error: the command panicked")))
+    worker
+        .join()
+        .unwrap_or_else(|_| Err(Failure::new(Exit::Panicked, "internal error: the command panicked")))
 }
 
 fn run_once(

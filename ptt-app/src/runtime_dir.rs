@@ -19,7 +19,10 @@ pub fn runtime_dir() -> Result<PathBuf, Failure> {
         |base| PathBuf::from(base).join("ptt"),
     );
     let failed = |what: &str| {
-        Failure::new(Exit::Unavailable, format!("{} {what}; set XDG_RUNTIME_DIR to a folder of yours", dir.display()))
+        Failure::new(
+            Exit::Unavailable,
+            format!("{} {what}; set XDG_RUNTIME_DIR to a folder of yours", dir.display()),
+        )
     };
     std::fs::DirBuilder::new()
         .recursive(true)

@@ -15,8 +15,8 @@ use crate::exit_code::{Exit, Failure};
 /// Upper bounds in seconds of every histogram of latencies. The design targets 1, 5, 10, 20, 50 and 100 ms are exact
 /// boundaries, so that "how many met it" is a count and not an estimate.
 pub const LATENCY_BUCKETS: [f64; 24] = [
-    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2,
-    0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0,
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075,
+    0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0,
 ];
 
 /// Upper bounds in seconds of histograms of lengths (takes, states): up to ten minutes.
@@ -33,7 +33,10 @@ pub fn start_log(config: &LogConfig) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&config.filter).map_err(|e| {
         Failure::new(
             Exit::Config,
-            format!("log.filter = \"{}\": {e}; use a level such as \"info\" or \"info,ptt_audio=debug\"", config.filter),
+            format!(
+                "log.filter = \"{}\": {e}; use a level such as \"info\" or \"info,ptt_audio=debug\"",
+                config.filter
+            ),
         )
     })?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -120,10 +123,14 @@ fn in_background(work: impl Future<Output = ()> + Send + 'static) {
 
 fn builder() -> PrometheusBuilder {
     // Without any buckets a histogram would be a summary of the last minute, useless for a tool used now and then.
-    let lengths = [ptt_controller::metrics::STATE_SECONDS, ptt_controller::metrics::TAKE_SECONDS, ptt_stt::metrics::AUDIO_SECONDS];
-    let builder = PrometheusBuilder::new()
-        .set_buckets(&LATENCY_BUCKETS)
-        .and_then(|b| b.set_buckets_for_metric(Matcher::Full(ptt_stt::metrics::REAL_TIME_FACTOR.into()), &RATIO_BUCKETS));
+    let lengths = [
+        ptt_controller::metrics::STATE_SECONDS,
+        ptt_controller::metrics::TAKE_SECONDS,
+        ptt_stt::metrics::AUDIO_SECONDS,
+    ];
+    let builder = PrometheusBuilder::new().set_buckets(&LATENCY_BUCKETS).and_then(|b| {
+        b.set_buckets_for_metric(Matcher::Full(ptt_stt::metrics::REAL_TIME_FACTOR.into()), &RATIO_BUCKETS)
+    });
     lengths
         .into_iter()
         .fold(builder, |b, name| b?.set_buckets_for_metric(Matcher::Full(name.into()), &LENGTH_BUCKETS))

@@ -46,7 +46,9 @@ pub fn normalise(text: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     for raw in text.split(|c: char| c.is_whitespace() || matches!(c, '-' | '–' | '—' | '/')) {
         let word: String = plain(raw);
-        words.extend(expand(&word).split_whitespace().filter(|w| !is_filler(w)).map(|w| american(w).to_owned()));
+        words.extend(
+            expand(&word).split_whitespace().filter(|w| !is_filler(w)).map(|w| american(w).to_owned()),
+        );
     }
     numbers::to_digits(&words).join(" ")
 }
@@ -124,8 +126,14 @@ fn expand(word: &str) -> String {
         ("ok", "okay"),
         ("'cause", "because"),
     ];
-    const ENDINGS: [(&str, &str); 6] =
-        [("n't", " not"), ("'re", " are"), ("'ll", " will"), ("'ve", " have"), ("'m", " am"), ("'d", " would")];
+    const ENDINGS: [(&str, &str); 6] = [
+        ("n't", " not"),
+        ("'re", " are"),
+        ("'ll", " will"),
+        ("'ve", " have"),
+        ("'m", " am"),
+        ("'d", " would"),
+    ];
     if let Some((_, long)) = WHOLE.iter().find(|(short, _)| *short == word) {
         return (*long).to_owned();
     }
@@ -148,21 +156,65 @@ fn expand(word: &str) -> String {
 
 fn american(word: &str) -> &str {
     const PAIRS: [(&str, &str); 60] = [
-        ("colour", "color"), ("colours", "colors"), ("coloured", "colored"), ("favour", "favor"),
-        ("favourite", "favorite"), ("favourites", "favorites"), ("honour", "honor"), ("honours", "honors"),
-        ("honourable", "honorable"), ("labour", "labor"), ("neighbour", "neighbor"), ("neighbours", "neighbors"),
-        ("neighbourhood", "neighborhood"), ("behaviour", "behavior"), ("harbour", "harbor"), ("humour", "humor"),
-        ("rumour", "rumor"), ("flavour", "flavor"), ("centre", "center"), ("centres", "centers"),
-        ("theatre", "theater"), ("metre", "meter"), ("metres", "meters"), ("litre", "liter"), ("litres", "liters"),
-        ("fibre", "fiber"), ("defence", "defense"), ("offence", "offense"), ("licence", "license"),
-        ("practise", "practice"), ("organise", "organize"), ("organised", "organized"),
-        ("organisation", "organization"), ("realise", "realize"), ("realised", "realized"),
-        ("recognise", "recognize"), ("recognised", "recognized"), ("apologise", "apologize"),
-        ("analyse", "analyze"), ("analysed", "analyzed"), ("travelled", "traveled"), ("travelling", "traveling"),
-        ("traveller", "traveler"), ("cancelled", "canceled"), ("modelling", "modeling"), ("jewellery", "jewelry"),
-        ("grey", "gray"), ("catalogue", "catalog"), ("dialogue", "dialog"), ("programme", "program"),
-        ("programmes", "programs"), ("cheque", "check"), ("tyre", "tire"), ("tyres", "tires"), ("plough", "plow"),
-        ("sceptical", "skeptical"), ("mould", "mold"), ("moustache", "mustache"), ("pyjamas", "pajamas"),
+        ("colour", "color"),
+        ("colours", "colors"),
+        ("coloured", "colored"),
+        ("favour", "favor"),
+        ("favourite", "favorite"),
+        ("favourites", "favorites"),
+        ("honour", "honor"),
+        ("honours", "honors"),
+        ("honourable", "honorable"),
+        ("labour", "labor"),
+        ("neighbour", "neighbor"),
+        ("neighbours", "neighbors"),
+        ("neighbourhood", "neighborhood"),
+        ("behaviour", "behavior"),
+        ("harbour", "harbor"),
+        ("humour", "humor"),
+        ("rumour", "rumor"),
+        ("flavour", "flavor"),
+        ("centre", "center"),
+        ("centres", "centers"),
+        ("theatre", "theater"),
+        ("metre", "meter"),
+        ("metres", "meters"),
+        ("litre", "liter"),
+        ("litres", "liters"),
+        ("fibre", "fiber"),
+        ("defence", "defense"),
+        ("offence", "offense"),
+        ("licence", "license"),
+        ("practise", "practice"),
+        ("organise", "organize"),
+        ("organised", "organized"),
+        ("organisation", "organization"),
+        ("realise", "realize"),
+        ("realised", "realized"),
+        ("recognise", "recognize"),
+        ("recognised", "recognized"),
+        ("apologise", "apologize"),
+        ("analyse", "analyze"),
+        ("analysed", "analyzed"),
+        ("travelled", "traveled"),
+        ("travelling", "traveling"),
+        ("traveller", "traveler"),
+        ("cancelled", "canceled"),
+        ("modelling", "modeling"),
+        ("jewellery", "jewelry"),
+        ("grey", "gray"),
+        ("catalogue", "catalog"),
+        ("dialogue", "dialog"),
+        ("programme", "program"),
+        ("programmes", "programs"),
+        ("cheque", "check"),
+        ("tyre", "tire"),
+        ("tyres", "tires"),
+        ("plough", "plow"),
+        ("sceptical", "skeptical"),
+        ("mould", "mold"),
+        ("moustache", "mustache"),
+        ("pyjamas", "pajamas"),
         ("aeroplane", "airplane"),
     ];
     PAIRS.iter().find(|(british, _)| *british == word).map_or(word, |(_, american)| american)
@@ -220,7 +272,11 @@ mod tests {
             ("a b", "", 2, 2),
             ("", "", 0, 0),
         ] {
-            assert_eq!(Errors::of(reference, hypothesis), Errors { edits, words }, "{reference:?} {hypothesis:?}");
+            assert_eq!(
+                Errors::of(reference, hypothesis),
+                Errors { edits, words },
+                "{reference:?} {hypothesis:?}"
+            );
         }
     }
 

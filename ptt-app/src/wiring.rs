@@ -15,7 +15,8 @@ use crate::exit_code::{Exit, Failure};
 const HEARTBEAT: Duration = Duration::from_millis(250);
 
 pub(crate) fn spawn(builder: AppBuilder) -> Result<App, Failure> {
-    let AppBuilder { config, controller, keyboard, recorder, stt, feedback, output, resources, observers } = builder;
+    let AppBuilder { config, controller, keyboard, recorder, stt, feedback, output, resources, observers } =
+        builder;
     let board = Arc::new(Board::default());
     let mut watchers = vec![Observer::start_on(Arc::clone(&board))];
     watchers.extend(observers);

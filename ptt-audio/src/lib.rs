@@ -40,6 +40,7 @@ pub use split::split_at_pauses;
 /// What is wrong with the configuration ([`AudioError::NoFiles`], [`AudioError::Unreadable`],
 /// [`AudioError::NoSuchHost`]), or [`AudioError::Thread`].
 pub fn spawn(config: &AudioConfig, events: Port<RecorderEvent>) -> Result<Port<RecorderCommand>, AudioError> {
+    metrics::describe();
     let source = source::choose(config)?;
     let address = actor::RecorderActor::new(config, source, events)?.start();
     Ok(Port::to("recorder", &address))

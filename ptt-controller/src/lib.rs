@@ -29,6 +29,7 @@ pub fn spawn<E>(
     config: &ControllerConfig,
     wire: impl FnOnce(&Inbox) -> Result<Ports, E>,
 ) -> Result<Inbox, E> {
+    metrics::describe();
     // The others need our address and we need theirs: the context has the one before the actor exists.
     let mut ctx = Context::<actor::Controller>::new();
     // Before anybody can have sent anything.

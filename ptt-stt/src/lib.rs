@@ -36,6 +36,7 @@ pub use strategy::StrategyKind;
 /// # Errors
 /// When the worker's thread cannot be started.
 pub fn spawn(config: &SttConfig, events: Port<SttEvent>) -> Result<Port<SttCommand>, SttError> {
+    metrics::describe();
     let for_engine = config.clone();
     actor::SttActor::spawn(config, Arc::new(move || engine::open(&for_engine)), events)
 }

@@ -10,9 +10,10 @@ use ptt_messages::Outcome;
 use ptt_tests::hardware_free;
 use ptt_tests::rig::{self, Daemon, DaemonBuilder, Finished, Stream};
 
-/// The bundled clip as the microphone, at once.
+/// The bundled clip as the microphone, at once; texts to standard output.
 fn config(more: &str) -> String {
-    hardware_free(&[&rig::bundled().file], &format!("audio.wav_pace = 'fast'\n{more}"))
+    let more = format!("audio.wav_pace = 'fast'\noutput.sink = 'stdout'\n{more}");
+    hardware_free(&[&rig::bundled().file], &more)
 }
 
 fn daemon(more: &str) -> Daemon {

@@ -11,9 +11,10 @@ use ptt_tests::rig::{self, Daemon, DaemonBuilder, Metrics};
 /// Words that occur in no log, no metric and no message of ours.
 const SECRET: &str = "zanzibar pineapple";
 
-fn daemon(more: &str) -> Daemon {
-    let more =
-        format!("audio.wav_pace = 'fast'\nstt.canned_texts = ['{SECRET}']\nlog.filter = 'trace'\n{more}");
+fn daemon() -> Daemon {
+    let more = format!(
+        "audio.wav_pace = 'fast'\nstt.canned_texts = ['{SECRET}']\noutput.sink = 'stdout'\nlog.filter = 'trace'"
+    );
     DaemonBuilder::new().config(&hardware_free(&[&rig::bundled().file], &more)).start()
 }
 
@@ -23,7 +24,7 @@ fn hold(daemon: &mut Daemon) -> Outcome {
 
 #[test]
 fn every_transition_of_a_take_has_its_latency() {
-    let mut daemon = daemon("");
+    let mut daemon = daemon();
     for _ in 0..3 {
         assert_eq!(hold(&mut daemon), Outcome::Text);
     }
@@ -54,7 +55,7 @@ fn every_transition_of_a_take_has_its_latency() {
 
 #[test]
 fn targets_stand_beside_the_measurements_and_are_exact_boundaries() {
-    let mut daemon = daemon("");
+    let mut daemon = daemon();
     assert_eq!(hold(&mut daemon), Outcome::Text);
     let metrics = daemon.scrape();
     let boundaries = metrics.boundaries("ptt_stage_seconds");
@@ -72,7 +73,7 @@ fn targets_stand_beside_the_measurements_and_are_exact_boundaries() {
 
 #[test]
 fn what_may_happen_is_there_as_zero_before_it_happens() {
-    let daemon = daemon("");
+    let daemon = daemon();
     let metrics = daemon.scrape();
     for outcome in Outcome::ALL {
         assert_eq!(metrics.sum("ptt_takes_total", &[("outcome", outcome.label())]), Some(0.0), "{outcome:?}");
@@ -87,7 +88,7 @@ fn what_may_happen_is_there_as_zero_before_it_happens() {
 
 #[test]
 fn labels_come_from_closed_sets_and_nothing_that_was_said_is_anywhere() {
-    let mut daemon = daemon("");
+    let mut daemon = daemon();
     assert_eq!(hold(&mut daemon), Outcome::Text);
     daemon.until("a delivery", |event| {
         matches!(event, ptt_messages::ControllerEvent::Delivered { .. }).then_some(())

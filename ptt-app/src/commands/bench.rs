@@ -75,7 +75,8 @@ pub(crate) fn run(args: &BenchArgs, config: Config) -> Result<ExitCode, Failure>
         play(&app, key, &plan, json)
     })?;
     let usage = used()?;
-    let total = Total::of(&lines, stages(&kept), Usage { cpu: usage.cpu.saturating_sub(cpu_before), ..usage });
+    let total =
+        Total::of(&lines, stages(&kept), Usage { cpu: usage.cpu.saturating_sub(cpu_before), ..usage });
     if args.json {
         say_json(&serde_json::json!({ "total": total, "strategy": strategy }))?;
     } else {
@@ -161,7 +162,10 @@ impl Line {
             (Some(edits), Some(words)) => format!("{edits}/{words}"),
             _ => String::new(),
         };
-        format!("{:<24}{:>6.1} s{:>8} ms  {:<9}{:>7}  {}", self.id, self.audio_s, latency, path, errors, self.text)
+        format!(
+            "{:<24}{:>6.1} s{:>8} ms  {:<9}{:>7}  {}",
+            self.id, self.audio_s, latency, path, errors, self.text
+        )
     }
 }
 
@@ -196,10 +200,15 @@ impl Total {
                 let source = line.id.split(['-', '_']).next().unwrap_or_default().to_owned();
                 *by_source.entry(source).or_default() += Errors { edits, words };
             }
-            *by_path.entry(line.path.map_or(line.outcome.label(), ptt_messages::TextPath::label)).or_default() += 1;
+            *by_path
+                .entry(line.path.map_or(line.outcome.label(), ptt_messages::TextPath::label))
+                .or_default() += 1;
         }
-        let latencies: Vec<Duration> =
-            lines.iter().filter_map(|l| l.release_to_text_ms).map(|ms| Duration::from_secs_f64(ms / 1e3)).collect();
+        let latencies: Vec<Duration> = lines
+            .iter()
+            .filter_map(|l| l.release_to_text_ms)
+            .map(|ms| Duration::from_secs_f64(ms / 1e3))
+            .collect();
         Self {
             takes: lines.len(),
             with_text: lines.iter().filter(|l| !l.text.is_empty()).count(),
@@ -221,7 +230,8 @@ impl Total {
         let mut lines = vec![String::new()];
         if let Some(wer) = self.wer {
             lines.push(format!("WER {:.2} % ({} edits in {} words)", wer * 100.0, self.edits, self.words));
-            let sources: Vec<String> = self.by_source.iter().map(|(s, w)| format!("{s} {:.1} %", w * 100.0)).collect();
+            let sources: Vec<String> =
+                self.by_source.iter().map(|(s, w)| format!("{s} {:.1} %", w * 100.0)).collect();
             lines.push(format!("  by source: {}", sources.join(", ")));
         }
         if let Some(p) = &self.release_to_text {

@@ -101,7 +101,7 @@ fn shown(event: &ControllerEvent, began: Moment) -> Option<String> {
         ControllerEvent::Fault { fault, .. } => Some(format!("{:>12}fault: {fault}", "")),
         ControllerEvent::Stage { .. }
         | ControllerEvent::Partial { .. }
-| ControllerEvent::Part { .. }
+        | ControllerEvent::Part { .. }
         | ControllerEvent::Ended { .. }
         | ControllerEvent::Delivered { .. } => None,
     }

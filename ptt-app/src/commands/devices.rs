@@ -30,11 +30,22 @@ pub(crate) fn run(args: &DevicesArgs, config: &Config) -> Result<ExitCode, Failu
     if args.json {
         for m in &microphones {
             let format = m.format.as_deref();
-            say_json(&Device::Microphone { host: &m.host, name: &m.name, id: &m.id, is_default: m.is_default, format })?;
+            say_json(&Device::Microphone {
+                host: &m.host,
+                name: &m.name,
+                id: &m.id,
+                is_default: m.is_default,
+                format,
+            })?;
         }
         for k in &keyboards {
             let path = k.path.display().to_string();
-            say_json(&Device::Keyboard { name: &k.name, path, readable: k.readable, has_chord: k.has_chord })?;
+            say_json(&Device::Keyboard {
+                name: &k.name,
+                path,
+                readable: k.readable,
+                has_chord: k.has_chord,
+            })?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -44,7 +55,12 @@ pub(crate) fn run(args: &DevicesArgs, config: &Config) -> Result<ExitCode, Failu
     }
     for m in &microphones {
         let mark = if m.is_default { '*' } else { ' ' };
-        say(format_args!("{mark} {:<11} {}  ({})", m.host, m.name, m.format.as_deref().unwrap_or("format unknown")))?;
+        say(format_args!(
+            "{mark} {:<11} {}  ({})",
+            m.host,
+            m.name,
+            m.format.as_deref().unwrap_or("format unknown")
+        ))?;
     }
     say("\nkeyboards (keyboard.devices)")?;
     if keyboards.is_empty() {

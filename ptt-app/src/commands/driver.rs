@@ -34,7 +34,8 @@ pub(crate) fn wait_until_ready(app: &App) -> Result<(), Failure> {
         return Ok(());
     }
     let status = app.board.status();
-    let why = status.fault.unwrap_or_else(|| format!("the daemon is {} after a minute", status.state.label()));
+    let why =
+        status.fault.unwrap_or_else(|| format!("the daemon is {} after a minute", status.state.label()));
     Err(Failure::new(Exit::Unavailable, why))
 }
 

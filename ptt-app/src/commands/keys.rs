@@ -40,7 +40,11 @@ pub(crate) fn run(args: &KeysArgs, config: &Config) -> Result<ExitCode, Failure>
     watch(keyboard, &stop, |heard| {
         let line = match heard {
             Heard::Listening(backend) => {
-                format!("listening to {}: press {} (Ctrl+C ends)", format!("{backend:?}").to_lowercase(), keyboard.chord)
+                format!(
+                    "listening to {}: press {} (Ctrl+C ends)",
+                    format!("{backend:?}").to_lowercase(),
+                    keyboard.chord
+                )
             }
             Heard::Key { key, down, took, .. } => {
                 let took = took.map_or_else(String::new, |t| format!("  ({:.2} ms)", t.as_secs_f64() * 1e3));

@@ -5,7 +5,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use metrics_util::debugging::{DebugValue, Snapshotter};
-use ptt_messages::{ControllerEvent, Outcome, Stage, SttTiming, TakeId, TextPath, Transcript, stage::STAGE_SECONDS};
+use ptt_messages::{
+    ControllerEvent, Outcome, Stage, SttTiming, TakeId, TextPath, Transcript, stage::STAGE_SECONDS,
+};
 use serde::Serialize;
 
 use super::stats::{Percentiles, ms};
@@ -35,7 +37,9 @@ pub(crate) fn next_take(
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let event = events.recv_timeout(left).map_err(|e| match e {
-            RecvTimeoutError::Timeout => Failure::new(Exit::Failed, format!("no take ended within {patience:?}")),
+            RecvTimeoutError::Timeout => {
+                Failure::new(Exit::Failed, format!("no take ended within {patience:?}"))
+            }
             RecvTimeoutError::Disconnected => Failure::new(Exit::Failed, "the daemon ended"),
         })?;
         seen(&event)?;
@@ -54,7 +58,7 @@ pub(crate) fn next_take(
             ControllerEvent::Transition { .. }
             | ControllerEvent::Stage { .. }
             | ControllerEvent::Partial { .. }
-| ControllerEvent::Part { .. }
+            | ControllerEvent::Part { .. }
             | ControllerEvent::Delivered { .. } => {}
         }
     }
@@ -103,8 +107,10 @@ pub(crate) fn stages(kept: &Snapshotter) -> Vec<StageRow> {
 
 /// The table of stages as text, each beside its design target.
 pub(crate) fn table(rows: &[StageRow]) -> String {
-    let mut lines =
-        vec![format!("{:<18}{:>7}{:>10}{:>10}{:>10}{:>10}  {}", "stage", "n", "p50", "p95", "p99", "max", "target")];
+    let mut lines = vec![format!(
+        "{:<18}{:>7}{:>10}{:>10}{:>10}{:>10}  {}",
+        "stage", "n", "p50", "p95", "p99", "max", "target"
+    )];
     for row in rows {
         let m = &row.measured;
         let verdict = match (row.target_ms, row.meets()) {
@@ -163,12 +169,10 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        assert_eq!((report.outcome, report.path, report.text.reveal(), seen), (
-            Outcome::Text,
-            Some(TextPath::Ready),
-            "hello",
-            2
-        ));
+        assert_eq!(
+            (report.outcome, report.path, report.text.reveal(), seen),
+            (Outcome::Text, Some(TextPath::Ready), "hello", 2)
+        );
         drop(sender);
         assert!(next_take(&events, Duration::from_secs(1), |_| Ok(())).is_err());
     }

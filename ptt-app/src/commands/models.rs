@@ -61,8 +61,8 @@ pub enum ModelsCommand {
 pub(crate) fn check(stt: &SttConfig) -> Result<(), Failure> {
     match stt.backend {
         Backend::Whisper => {
-            let path = model::resolve(&stt.model).map_err(|e| failure(&e))?;
-            model::check_before_load(&path).map(|_| ()).map_err(|e| failure(&e))
+            let checked = model::resolve(&stt.model).and_then(|path| model::check_before_load(&path));
+            checked.map(|_| ()).map_err(|e| Failure::new(Exit::NoInput, e.to_string()))
         }
         Backend::Canned => Ok(()),
     }
@@ -81,10 +81,17 @@ pub(crate) fn run(command: &ModelsCommand) -> Result<ExitCode, Failure> {
             pull(&options)?;
         }
         ModelsCommand::Import { dir, name, quantize, force } => {
-            let quantize: Quantization =
-                quantize.parse().map_err(|e| Failure::new(Exit::Usage, format!("--quantize {quantize}: {e}")))?;
+            let quantize: Quantization = quantize
+                .parse()
+                .map_err(|e| Failure::new(Exit::Usage, format!("--quantize {quantize}: {e}")))?;
             let folder = model::folder();
-            import(&ImportOptions { directory: dir.clone(), folder, name: name.clone(), quantize, force: *force })?;
+            import(&ImportOptions {
+                directory: dir.clone(),
+                folder,
+                name: name.clone(),
+                quantize,
+                force: *force,
+            })?;
         }
         ModelsCommand::Verify { names } => verify(names)?,
     }
@@ -209,9 +216,9 @@ fn failure(error: &ModelError) -> Failure {
     let exit = match error.kind() {
         ptt_messages::FaultKind::Misconfigured => Exit::Usage,
         ptt_messages::FaultKind::Gone | ptt_messages::FaultKind::Broken => Exit::NoInput,
-        ptt_messages::FaultKind::Busy | ptt_messages::FaultKind::Timeout | ptt_messages::FaultKind::Denied => {
-            Exit::Failed
-        }
+        ptt_messages::FaultKind::Busy
+        | ptt_messages::FaultKind::Timeout
+        | ptt_messages::FaultKind::Denied => Exit::Failed,
     };
     Failure::new(exit, error.to_string())
 }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Context, Handler, System};
 use clap::Args;
 use ptt_messages::{
-    Clip, Port, Posted, SAMPLE_RATE_HZ, Segment, SegmentId, SegmentState, SttCommand, SttEvent, TakeId, Within,
+    Clip, Port, Posted, SAMPLE_RATE_HZ, Segment, SegmentId, SegmentState, SttCommand, SttEvent, TakeId,
+    Within,
 };
 use serde::Serialize;
 
@@ -55,7 +56,8 @@ pub(crate) fn run(args: &TranscribeArgs, config: Config) -> Result<ExitCode, Fai
     let config = config.overridden(&["stt.strategy=batch".into()])?;
     let (sender, answers) = channel();
     let system = System::new();
-    let engine = system.block_on(async { ptt_stt::spawn(&config.stt, Port::to("transcribe", &Ear(sender).start())) });
+    let engine =
+        system.block_on(async { ptt_stt::spawn(&config.stt, Port::to("transcribe", &Ear(sender).start())) });
     let engine = engine.map_err(|e| Failure::from(ptt_messages::Fault::from(&e)))?;
     let stopper = system.block_on(async { System::current() });
     let (files, json) = (args.files.clone(), args.json);
@@ -69,7 +71,8 @@ pub(crate) fn run(args: &TranscribeArgs, config: Config) -> Result<ExitCode, Fai
         done
     });
     system.run().map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
-    let done = worker.join().unwrap_or_else(|_| Err(Failure::new(Exit::Panicked, "internal error; see above")));
+    let done =
+        worker.join().unwrap_or_else(|_| Err(Failure::new(Exit::Panicked, "internal error; see above")));
     done.map(|()| ExitCode::SUCCESS)
 }
 
@@ -88,7 +91,8 @@ struct Desk {
 impl Desk {
     fn transcribe(&mut self, file: &Path, clip: &Clip) -> Result<Transcribed, Failure> {
         let began = Instant::now();
-        let cutting = ptt_audio::AudioConfig { commit_min_s: Within::new(SEGMENT_MIN_S), ..self.config.audio.clone() };
+        let cutting =
+            ptt_audio::AudioConfig { commit_min_s: Within::new(SEGMENT_MIN_S), ..self.config.audio.clone() };
         let seconds = |samples: u64| samples as f64 / f64::from(SAMPLE_RATE_HZ);
         let mut segments = Vec::new();
         for segment in ptt_audio::split_at_pauses(clip, self.next, &cutting) {
@@ -124,9 +128,16 @@ impl Desk {
         self.engine.post_patiently(SttCommand::Transcribe { tail, attempt: 1, deadline });
         loop {
             match self.answers.recv_timeout(deadline * 2) {
-                Ok(SttEvent::Complete { take: of, text, .. }) if of == take => return Ok(text.reveal().to_owned()),
+                Ok(SttEvent::Complete { take: of, text, .. }) if of == take => {
+                    return Ok(text.reveal().to_owned());
+                }
                 Ok(SttEvent::Failed { fault, .. }) => return Err(fault.into()),
-                Ok(SttEvent::Complete { .. } | SttEvent::Ready { .. } | SttEvent::Unloaded | SttEvent::Partial { .. }) => {}
+                Ok(
+                    SttEvent::Complete { .. }
+                    | SttEvent::Ready { .. }
+                    | SttEvent::Unloaded
+                    | SttEvent::Partial { .. },
+                ) => {}
                 Err(_) => return Err(Failure::new(Exit::Failed, "the engine does not answer")),
             }
         }

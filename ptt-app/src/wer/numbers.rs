@@ -49,19 +49,27 @@ fn run(words: &[String]) -> (Vec<String>, usize) {
         }
         let Some((kind, ordinal)) = read(word) else { break };
         match (kind, last) {
-            (Word::Small(n), None | Some(Word::Hundred | Word::Scale(_))) => group = Some(group.unwrap_or(0) + n),
+            (Word::Small(n), None | Some(Word::Hundred | Word::Scale(_))) => {
+                group = Some(group.unwrap_or(0) + n)
+            }
             (Word::Small(n @ 1..=9), Some(Word::Tens(_))) => group = Some(group.unwrap_or(0) + n),
-            (Word::Tens(n), None | Some(Word::Hundred | Word::Scale(_))) => group = Some(group.unwrap_or(0) + n),
+            (Word::Tens(n), None | Some(Word::Hundred | Word::Scale(_))) => {
+                group = Some(group.unwrap_or(0) + n)
+            }
             (Word::Tens(n) | Word::Small(n @ 10..=19), Some(Word::Small(10..=19) | Word::Tens(_)))
                 if total == 0 && century.is_none() && group.is_some_and(|g| (10..=99).contains(&g)) =>
             {
                 century = group;
                 group = Some(n);
             }
-            (Word::Hundred, Some(Word::Small(_) | Word::Tens(_))) if group.is_some_and(|g| g > 0 && g < 100) => {
+            (Word::Hundred, Some(Word::Small(_) | Word::Tens(_)))
+                if group.is_some_and(|g| g > 0 && g < 100) =>
+            {
                 group = group.map(|g| g * 100);
             }
-            (Word::Scale(scale), Some(_)) if group.is_some_and(|g| g > 0 && g < 1_000) && century.is_none() => {
+            (Word::Scale(scale), Some(_))
+                if group.is_some_and(|g| g > 0 && g < 1_000) && century.is_none() =>
+            {
                 total += group.take().unwrap_or(0) * scale;
             }
             (Word::Small(_) | Word::Tens(_) | Word::Hundred | Word::Scale(_), _) => break,
@@ -82,13 +90,41 @@ fn run(words: &[String]) -> (Vec<String>, usize) {
 
 fn read(word: &str) -> Option<(Word, Option<&'static str>)> {
     const SMALL: [&str; 20] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-        "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
     ];
     const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
     const ORDINALS: [(&str, u64); 12] = [
-        ("first", 1), ("second", 2), ("third", 3), ("fifth", 5), ("eighth", 8), ("ninth", 9), ("twelfth", 12),
-        ("fourth", 4), ("sixth", 6), ("seventh", 7), ("tenth", 10), ("eleventh", 11),
+        ("first", 1),
+        ("second", 2),
+        ("third", 3),
+        ("fifth", 5),
+        ("eighth", 8),
+        ("ninth", 9),
+        ("twelfth", 12),
+        ("fourth", 4),
+        ("sixth", 6),
+        ("seventh", 7),
+        ("tenth", 10),
+        ("eleventh", 11),
     ];
     let tens = |w: &str| TENS.iter().position(|t| *t == w).map(|i| (i as u64 + 2) * 10);
     if let Some(n) = SMALL.iter().position(|s| *s == word) {

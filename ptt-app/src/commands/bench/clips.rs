@@ -39,12 +39,14 @@ pub(super) fn find(dir: &Path, refs: Option<&Path>, limit: Option<usize>) -> Res
     if files.is_empty() {
         return Err(missing(format!("{} holds no WAV, FLAC, OGG or MP3 file", dir.display())));
     }
-    let references = match refs.map(Path::to_path_buf).or_else(|| Some(dir.join("refs.tsv")).filter(|p| p.is_file())) {
-        Some(path) => read_references(
-            &std::fs::read_to_string(&path).map_err(|e| missing(format!("cannot read {}: {e}", path.display())))?,
-        ),
-        None => HashMap::new(),
-    };
+    let references =
+        match refs.map(Path::to_path_buf).or_else(|| Some(dir.join("refs.tsv")).filter(|p| p.is_file())) {
+            Some(path) => read_references(
+                &std::fs::read_to_string(&path)
+                    .map_err(|e| missing(format!("cannot read {}: {e}", path.display())))?,
+            ),
+            None => HashMap::new(),
+        };
     spread(files, limit)
         .into_iter()
         .map(|path| {
