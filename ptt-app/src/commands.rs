@@ -23,9 +23,12 @@ use crate::exit_code::{Exit, Failure};
 /// Writes one line of a command's answer. A closed pipe ends the command quietly, as with every Unix filter.
 fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| match e.kind() {
-        std::io::ErrorKind::BrokenPipe => Failure::new(Exit::Ok, String::new()),
-        _ => Failure::new(Exit::Failed, format!("cannot write to standard output: {e}")),
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| {
+        if e.kind() == std::io::ErrorKind::BrokenPipe {
+            Failure::new(Exit::Ok, String::new())
+        } else {
+            Failure::new(Exit::Failed, format!("cannot write to standard output: {e}"))
+        }
     })
 }
 

@@ -188,10 +188,8 @@ pub fn ask(dir: &Path, request: Request) -> Result<Reply, Failure> {
 pub fn connect(dir: &Path, request: Request) -> Result<BufReader<UnixStream>, Failure> {
     let path = socket_path(dir);
     let mut stream = UnixStream::connect(&path).map_err(|e| {
-        let why = match e.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => String::new(),
-            _ => format!(" ({}: {e})", path.display()),
-        };
+        let nobody = matches!(e.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused);
+        let why = if nobody { String::new() } else { format!(" ({}: {e})", path.display()) };
         Failure::new(Exit::Unavailable, format!("no daemon answers{why}; start one with `ptt-app run`"))
     })?;
     let line = serde_json::to_string(&request).expect("a request is a plain value");

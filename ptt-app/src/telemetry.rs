@@ -25,6 +25,14 @@ pub const LENGTH_BUCKETS: [f64; 12] = [0.15, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0
 /// Upper bounds of ratios such as the real-time factor.
 pub const RATIO_BUCKETS: [f64; 11] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0];
 
+/// Starts logging to stderr for a command whose answer is its output: warnings and errors only.
+///
+/// # Errors
+/// Never for a configuration that was read: the filter is ours.
+pub fn start_quiet_log(config: &LogConfig) -> Result<(), Failure> {
+    start_log(&LogConfig { filter: "warn".into(), format: config.format })
+}
+
 /// Starts logging to stderr.
 ///
 /// # Errors

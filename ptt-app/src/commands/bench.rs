@@ -50,7 +50,7 @@ pub struct BenchArgs {
 }
 
 pub(crate) fn run(args: &BenchArgs, config: Config) -> Result<ExitCode, Failure> {
-    telemetry::start_log(&crate::config::LogConfig { filter: "warn".into(), ..config.log.clone() })?;
+    telemetry::start_quiet_log(&config.log)?;
     models::check(&config.stt)?;
     let mut sets: Vec<String> = vec!["controller.mode=hold".into(), "controller.once=false".into()];
     sets.extend(args.strategy.iter().map(|s| format!("stt.strategy={s}")));

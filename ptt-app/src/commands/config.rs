@@ -51,11 +51,13 @@ pub(crate) fn run(
 }
 
 fn init(path: &Path, force: bool) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Failure::new(Exit::Failed, format!("{} is there already; --force replaces it", path.display()))
-        }
-        _ => Failure::new(Exit::Failed, format!("cannot write {}: {e}", path.display())),
+    let failed = |e: std::io::Error| {
+        let why = if e.kind() == std::io::ErrorKind::AlreadyExists {
+            format!("{} is there already; --force replaces it", path.display())
+        } else {
+            format!("cannot write {}: {e}", path.display())
+        };
+        Failure::new(Exit::Failed, why)
     };
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(failed)?;

@@ -32,7 +32,7 @@ pub struct DemoArgs {
 }
 
 pub(crate) fn run(args: &DemoArgs, config: Config) -> Result<ExitCode, Failure> {
-    telemetry::start_log(&crate::config::LogConfig { filter: "warn".into(), ..config.log.clone() })?;
+    telemetry::start_quiet_log(&config.log)?;
     models::check(&config.stt)?;
     let clip_file = write_clip()?;
     let clip = ptt_audio::read_audio_file(clip_file.path()).map_err(|e| Failure::from(e.fault()))?;

@@ -49,7 +49,7 @@ struct TimedText {
 }
 
 pub(crate) fn run(args: &TranscribeArgs, config: Config) -> Result<ExitCode, Failure> {
-    telemetry::start_log(&crate::config::LogConfig { filter: "warn".into(), ..config.log.clone() })?;
+    telemetry::start_quiet_log(&config.log)?;
     models::check(&config.stt)?;
     // Every file is read before the first is decoded, so that a typo in the last name costs nothing.
     let clips = args.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
