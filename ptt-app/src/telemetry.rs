@@ -1,5 +1,6 @@
 //! Logs to stderr and metrics to Prometheus. What is logged and counted is decided where it happens.
 
+use std::io::IsTerminal;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -25,12 +26,12 @@ pub const LENGTH_BUCKETS: [f64; 12] = [0.15, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0
 /// Upper bounds of ratios such as the real-time factor.
 pub const RATIO_BUCKETS: [f64; 11] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0];
 
-/// Starts logging to stderr for a command whose answer is its output: warnings and errors only.
+/// Starts logging to stderr for a command whose answer is its output, faults included: errors only.
 ///
 /// # Errors
 /// Never for a configuration that was read: the filter is ours.
 pub fn start_quiet_log(config: &LogConfig) -> Result<(), Failure> {
-    start_log(&LogConfig { filter: "warn".into(), format: config.format })
+    start_log(&LogConfig { filter: "error".into(), format: config.format })
 }
 
 /// Starts logging to stderr.
@@ -47,7 +48,10 @@ pub fn start_log(config: &LogConfig) -> Result<(), Failure> {
             ),
         )
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second subscriber in one process (tests) keeps the first.
     let _ = match config.format {
         LogFormat::Text => lines.with_target(false).compact().try_init(),

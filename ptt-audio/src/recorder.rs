@@ -340,7 +340,6 @@ impl Recorder {
         if let Some(Waiting { take, .. }) = self.waiting.take() {
             self.told.push(RecorderEvent::StartFailed { take, fault });
         } else if self.failures == 0 {
-            tracing::warn!(%fault, "microphone not open");
             self.told.push(RecorderEvent::Lost(fault));
         }
         self.try_again(now);

@@ -105,6 +105,7 @@ async fn a_script_drives_everything_and_once_is_enough() {
     let (mut stage, file, _folder) = stage(more).await;
     assert_eq!(stage.ended().await.0, Outcome::Text);
     stage.reached(StateName::Idle).await;
+    stage.delivered().await;
     assert_eq!(texts(&file).lines().count(), 1);
 }
 

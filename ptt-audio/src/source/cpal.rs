@@ -63,18 +63,18 @@ impl Microphone {
 
 impl CaptureSource for Microphone {
     fn open(&self, wake: &Thread) -> Result<Opened, AudioError> {
-        let mut refusals = Vec::new();
+        let mut refusals: Vec<(HostId, Refusal)> = Vec::new();
         for &host in &self.hosts {
             match self.open_on(host, wake) {
                 Ok(opened) => {
                     let Format { device, rate_hz, channels, .. } = &opened.format;
+                    for (skipped, refusal) in &refusals {
+                        tracing::info!(host = %skipped, reason = refusal.reason(), "sound system skipped");
+                    }
                     tracing::info!(%host, device, rate_hz, channels, "microphone open");
                     return Ok(opened);
                 }
-                Err(refusal) => {
-                    tracing::info!(%host, reason = refusal.reason(), "no microphone from this sound system");
-                    refusals.push((host, refusal));
-                }
+                Err(refusal) => refusals.push((host, refusal)),
             }
         }
         Err(verdict(&self.device, refusals))
@@ -83,6 +83,7 @@ impl CaptureSource for Microphone {
 
 impl Microphone {
     fn open_on(&self, id: HostId, wake: &Thread) -> Result<Opened, Refusal> {
+        keep_alsa_quiet();
         let host = cpal::host_from_id(id).map_err(Refusal::Failed)?;
         let device = find(&host, &self.device)?;
         let mut attempt = 1;
@@ -118,6 +119,7 @@ pub struct InputDeviceInfo {
 /// The devices of every sound system of this build that answers. May take some seconds.
 #[must_use]
 pub fn list_devices() -> Vec<InputDeviceInfo> {
+    keep_alsa_quiet();
     let mut found = Vec::new();
     for id in hosts() {
         let Ok(host) = cpal::host_from_id(id) else { continue };
@@ -235,6 +237,13 @@ fn find(host: &cpal::Host, wanted: &str) -> Result<Device, Refusal> {
             Err(Refusal::NotCalledThat { there_is: devices.into_iter().map(|(name, ..)| name).collect() })
         }
     }
+}
+
+/// alsa-lib writes what it thinks of a configuration to standard error, beside the error that it returns. On this thread it
+/// no longer does.
+fn keep_alsa_quiet() {
+    // Without the handler it is noisy, nothing else.
+    let _ = alsa::Output::local_error_handler();
 }
 
 fn open_device(device: &Device, block_ms: u32, wake: &Thread) -> Result<Opened, Refusal> {
