@@ -19,6 +19,9 @@ const MOST_SAMPLES: usize = 4 << 20;
 /// Blocks that wait; devices' blocks are 1 ms and longer.
 const MOST_BLOCKS: usize = 4_096;
 
+/// Our thread is woken at most this often, so for every block of 10 ms and for several shorter ones together.
+const WAKES_PER_S: usize = 110;
+
 /// No sound system delivers audio older than this; what says so is wrong.
 const OLDEST: Duration = Duration::from_millis(500);
 
@@ -104,6 +107,8 @@ pub struct Feed {
     wake: Thread,
     rate_hz: u32,
     channels: usize,
+    /// Frames our thread was not woken for yet.
+    unheard: usize,
 }
 
 /// Our side.
@@ -115,7 +120,7 @@ pub struct Drain {
     scratch: Vec<f32>,
 }
 
-/// A ring for a stream of `channels` at `rate_hz`; `wake` is unparked at each block.
+/// A ring for a stream of `channels` at `rate_hz`; `wake` is unparked for each 10 ms.
 #[must_use]
 pub fn hand_over(rate_hz: u32, channels: u16, wake: Thread) -> (Feed, Drain) {
     let channels = usize::from(channels.max(1));
@@ -127,8 +132,15 @@ pub fn hand_over(rate_hz: u32, channels: u16, wake: Thread) -> (Feed, Drain) {
     }
     let (block_in, blocks_out) = RingBuffer::new(MOST_BLOCKS);
     let tally = Arc::new(Tally::default());
-    let feed =
-        Feed { samples: sample_in, blocks: block_in, tally: Arc::clone(&tally), wake, rate_hz, channels };
+    let feed = Feed {
+        samples: sample_in,
+        blocks: block_in,
+        tally: Arc::clone(&tally),
+        wake,
+        rate_hz,
+        channels,
+        unheard: 0,
+    };
     let drain = Drain {
         samples: samples_out,
         blocks: blocks_out,
@@ -172,7 +184,12 @@ impl Feed {
         if taken < whole {
             self.tally.dropped.fetch_add((whole - taken) as u64, Relaxed);
         }
-        self.wake.unpark();
+        // A sound server may deliver in crumbs of 2 ms, and waking costs more than a crumb is worth.
+        self.unheard += whole / self.channels;
+        if self.unheard >= self.rate_hz as usize / WAKES_PER_S {
+            self.unheard = 0;
+            self.wake.unpark();
+        }
     }
 
     /// The counters, for the device's other callbacks.

@@ -19,7 +19,7 @@ use crate::ring::Drain;
 /// Something that can be opened and then delivers audio.
 pub trait CaptureSource: Send + Sync + fmt::Debug {
     /// Opens it. Called on a thread of its own, because a sound server may take its time. From then on blocks arrive in
-    /// the drain and `wake` is unparked at each.
+    /// the drain and `wake` is unparked for them.
     ///
     /// # Errors
     /// What is not there or may not be used, and what the user can do about it.

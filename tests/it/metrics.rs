@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ptt_messages::{Component, FaultKind, Outcome, Stage, StateName, TextPath};
+use ptt_messages::{Component, ControllerEvent, FaultKind, Outcome, Stage, StateName, TextPath};
 use ptt_tests::hardware_free;
 use ptt_tests::rig::{self, Daemon, DaemonBuilder, Metrics};
 
@@ -18,8 +18,11 @@ fn daemon() -> Daemon {
     DaemonBuilder::new().config(&hardware_free(&[&rig::bundled().file], &more)).start()
 }
 
+/// A whole take, its text delivered.
 fn hold(daemon: &mut Daemon) -> Outcome {
-    daemon.take(|_| std::thread::sleep(Duration::from_millis(300))).outcome
+    let outcome = daemon.take(|_| std::thread::sleep(Duration::from_millis(300))).outcome;
+    daemon.until("a delivery", |event| matches!(event, ControllerEvent::Delivered { .. }).then_some(()));
+    outcome
 }
 
 #[test]
@@ -90,9 +93,6 @@ fn what_may_happen_is_there_as_zero_before_it_happens() {
 fn labels_come_from_closed_sets_and_nothing_that_was_said_is_anywhere() {
     let mut daemon = daemon();
     assert_eq!(hold(&mut daemon), Outcome::Text);
-    daemon.until("a delivery", |event| {
-        matches!(event, ptt_messages::ControllerEvent::Delivered { .. }).then_some(())
-    });
     let metrics = daemon.scrape();
     assert_closed(&metrics);
     let text = rig::http_get(daemon.metrics_address(), "/metrics").unwrap().1;

@@ -183,10 +183,7 @@ impl DaemonBuilder {
         });
         let daemon =
             Daemon { process, socket, metrics: self.metrics, events, seen: Vec::new(), home: self.home };
-        await_some("the daemon to listen", SOON, || {
-            let status = daemon.ask("status").ok()?;
-            (status["status"]["state"] != "idle").then_some(())
-        });
+        daemon.listening();
         Ok(daemon)
     }
 }
@@ -254,6 +251,17 @@ impl Daemon {
         }
     }
 
+    /// Waits until it listens for the chord, or has begun a take.
+    ///
+    /// # Panics
+    /// When it does neither.
+    pub fn listening(&self) {
+        await_some("the daemon to listen", SOON, || {
+            let status = self.ask("status").ok()?;
+            (status["status"]["state"] != "idle").then_some(())
+        });
+    }
+
     /// Waits until a part is usable, by its name in the status: `keyboard`, `microphone` or `model`.
     ///
     /// # Panics
@@ -309,6 +317,8 @@ impl Daemon {
     /// # Panics
     /// When the daemon refuses or the take does not end.
     pub fn take(&mut self, hold: impl FnOnce(&mut Self)) -> TakeReport {
+        // A take ends a moment before the daemon listens again.
+        self.listening();
         self.ask("press").expect("the chord may go down");
         hold(self);
         self.ask("release").expect("the chord may go up");

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::daemon::PROGRAM;
+use super::speech::{model, speech_root};
 use super::{Finished, Process, Skip, needs, workspace};
 
 /// Set inside the guest; its value is the folder that both sides can write to.
@@ -49,12 +50,14 @@ impl KernelRig {
     pub fn run_test(&self, test: &str, folder: &Path, limit: Duration) -> anyhow::Result<Finished> {
         let binary = std::env::current_exe()?;
         let mut command = Command::new(&self.script);
+        let mut seen = vec![folder.to_path_buf(), workspace(), speech_root()];
+        seen.extend(
+            [binary.parent(), super::program().parent()].into_iter().flatten().map(Path::to_path_buf),
+        );
+        seen.extend(model("tiny.en").ok().and_then(|file| file.parent().map(Path::to_path_buf)));
         // The guest has a fresh /tmp: whatever lies there must be named.
-        command.arg("-w").arg(folder);
-        for outside in [binary.parent(), super::program().parent()].into_iter().flatten() {
-            if outside.starts_with("/tmp") {
-                command.arg("-w").arg(outside);
-            }
+        for there in seen.iter().filter(|path| path.starts_with("/tmp") && path.is_dir()) {
+            command.arg("-w").arg(there);
         }
         command.arg("--").arg(&binary).args(["--exact", test, "--nocapture", "--test-threads=1"]);
         // Nothing can be built in there.

@@ -27,11 +27,15 @@ pub struct Spoken {
 /// The clips in `$PTT_SPEECH/english`, or in `../shared/speech/english` from the workspace; without them the program's own.
 #[must_use]
 pub fn speech() -> Vec<Spoken> {
-    let root = std::env::var_os(SPEECH).map_or_else(|| workspace().join("../shared/speech"), PathBuf::from);
-    match read_list(&root.join("english")) {
+    match read_list(&speech_root().join("english")) {
         clips if clips.is_empty() => vec![bundled()],
         clips => clips,
     }
+}
+
+/// Where those clips would be.
+pub(super) fn speech_root() -> PathBuf {
+    std::env::var_os(SPEECH).map_or_else(|| workspace().join("../shared/speech"), PathBuf::from)
 }
 
 /// The clip that comes with the program: three seconds, one sentence, clearly spoken.
