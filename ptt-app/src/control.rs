@@ -20,6 +20,9 @@ use crate::exit_code::{Exit, Failure};
 const REQUEST_LIMIT: u64 = 4_096;
 const CLIENT_LIMIT: usize = 8;
 
+/// Far longer than the machine takes to listen again after a take.
+const REARM: Duration = Duration::from_millis(100);
+
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
@@ -264,6 +267,10 @@ fn serve(stream: &UnixStream, doors: &Doors) -> std::io::Result<()> {
                 return Ok(());
             }
         };
+        if matches!(request, Request::Press | Request::Toggle) {
+            // Between two takes the machine is idle for a moment before it listens again: that is not "switched off".
+            let _ = doors.board.wait_until(REARM, |status| status.state != StateName::Idle);
+        }
         // Subscribed before the answer, so that nothing that follows the answer is missed.
         let events = (request == Request::Follow).then(|| doors.board.follow());
         let (action, mut reply) = answer(request, &doors.board.status(), Moment::now());

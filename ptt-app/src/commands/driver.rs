@@ -27,9 +27,10 @@ pub(crate) fn driven(builder: AppBuilder) -> (AppBuilder, Arc<OnceLock<Driver>>)
     (builder, hand)
 }
 
-/// Waits until the machine waits for a key and the model is resident, so that a take is measured alone.
+/// Waits until the machine waits for a key, the keyboard listens and the model is resident, so that a take is measured alone
+/// and no press goes unseen.
 pub(crate) fn wait_until_ready(app: &App) -> Result<(), Failure> {
-    let ready = |s: &Status| s.state == StateName::WaitingForKey && s.model.is_some();
+    let ready = |s: &Status| s.state == StateName::WaitingForKey && s.keyboard.is_some() && s.model.is_some();
     if app.board.wait_until(Duration::from_secs(60), ready) {
         return Ok(());
     }
