@@ -27,8 +27,10 @@ pub type ControllerSlot =
 ///
 /// ```no_run
 /// # use ptt_app::{AppBuilder, Config};
-/// # fn pedal(_: &Config, _: ptt_messages::Port<ptt_messages::KeyboardEvent>)
-/// #     -> Result<ptt_messages::Port<ptt_messages::KeyboardCommand>, std::io::Error> { unimplemented!() }
+/// # use ptt_messages::{KeyboardCommand, KeyboardEvent, Port};
+/// # fn pedal(config: &Config, events: Port<KeyboardEvent>) -> Result<Port<KeyboardCommand>, ptt_keyboard::KeyboardError> {
+/// #     ptt_keyboard::spawn(&config.keyboard, events)
+/// # }
 /// fn main() -> std::process::ExitCode {
 ///     ptt_app::cli::main_with(std::env::args_os(), |app| app.keyboard(pedal))
 /// }
