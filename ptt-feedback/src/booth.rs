@@ -12,7 +12,7 @@ use tracing::{debug, info};
 
 use crate::backoff::Backoff;
 use crate::error::FeedbackError;
-use crate::metrics::{CHIME_DEVICE_SECONDS, CHIME_SECONDS, Fate, OUTPUT_OPEN, OUTPUT_RUNNING};
+use crate::metrics::{CHIME_DEVICE_SECONDS, CHIME_SECONDS, Fate, OUTPUT_OPEN, OUTPUT_RUNNING, label};
 use crate::player::{Begun, Player, Ticket, Wake};
 use crate::tones::LONGEST_MS;
 
@@ -312,7 +312,7 @@ impl<Clock: Fn() -> Moment, Tell: Fn(FeedbackEvent)> Desk<Clock, Tell> {
             self.told = false;
             let Tone { take, chime, since, sent: _ } = tone;
             Fate::Played.count(chime);
-            histogram!(CHIME_SECONDS, "chime" => chime.label()).record(at.since(since));
+            histogram!(CHIME_SECONDS, "chime" => label(chime)).record(at.since(since));
             histogram!(CHIME_DEVICE_SECONDS).record(at.since(handed));
             (self.tell)(FeedbackEvent::Played { take, chime, since, at });
         }

@@ -23,18 +23,6 @@ pub enum Chime {
 impl Chime {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Start, Self::Stop, Self::Cancelled, Self::Done, Self::Error];
-
-    /// The label's value.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Cancelled => "cancelled",
-            Self::Done => "done",
-            Self::Error => "error",
-        }
-    }
 }
 
 /// What a feedback player is told. Best effort: it never holds up a take.

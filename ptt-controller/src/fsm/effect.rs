@@ -194,7 +194,7 @@ impl fmt::Display for Effect {
             Self::Feedback(FeedbackCommand::Open) => f.write_str("feedback:open"),
             Self::Feedback(FeedbackCommand::Close) => f.write_str("feedback:close"),
             Self::Feedback(FeedbackCommand::Play { take, chime, .. }) => {
-                write!(f, "chime:{}{take}", chime.label())
+                write!(f, "chime:{}{take}", chime_name(*chime))
             }
             Self::Output(OutputCommand::Deliver { take, .. }) => write!(f, "output:deliver{take}"),
             Self::Resources(ResourceCommand::Acquire { take }) => write!(f, "resources:acquire{take}"),
@@ -218,5 +218,15 @@ impl fmt::Display for Effect {
             },
             Self::Moved(moved) => write!(f, "=> {}", moved.to.label()),
         }
+    }
+}
+
+const fn chime_name(chime: Chime) -> &'static str {
+    match chime {
+        Chime::Start => "start",
+        Chime::Stop => "stop",
+        Chime::Cancelled => "cancelled",
+        Chime::Done => "done",
+        Chime::Error => "error",
     }
 }
