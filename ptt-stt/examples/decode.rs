@@ -2,7 +2,7 @@
 //! contexts and threads. 0 threads = one per core that is idle when the clip's turn comes.
 //!
 //! ```text
-//! cargo run -p ptt-stt --example decode -- MODEL THREADS MARGIN_MS|full MIN_MS FILE...
+//! cargo run -p ptt-stt --example decode -- native|whisper MODEL THREADS MARGIN_MS|full MIN_MS FILE...
 //! ```
 #![allow(clippy::print_stdout, reason = "it prints what it was asked for")]
 
@@ -14,11 +14,12 @@ use ptt_stt::check::suspect;
 use ptt_stt::clean::clean;
 use ptt_stt::context::{ContextRule, FULL_FRAMES};
 use ptt_stt::cores;
-use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, WhisperEngine};
+use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, NativeEngine, WhisperEngine};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let mut next = |what: &str| args.next().ok_or(format!("missing argument: {what}"));
+    let engine = next("`native` or `whisper`")?;
     let model = PathBuf::from(next("MODEL")?);
     let threads: usize = next("THREADS")?.parse()?;
     let margin = next("MARGIN_MS, or `full`")?;
@@ -27,7 +28,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "full" => None,
         ms => Some(ContextRule::new(Duration::from_millis(ms.parse()?), least)),
     };
-    let mut engine = WhisperEngine::load(&model, "auto")?;
+    let mut engine: Box<dyn Engine> = match engine.as_str() {
+        "native" => Box::new(NativeEngine::load(&model, "en", threads.max(1))?),
+        "whisper" => Box::new(WhisperEngine::load(&model, "en")?),
+        other => return Err(format!("{other:?} is neither `native` nor `whisper`").into()),
+    };
     for file in args {
         let clip = read(Path::new(&file))?;
         let frames = rule.map_or(FULL_FRAMES, |rule| rule.frames(clip.samples().len()));

@@ -5,6 +5,8 @@
 
 mod canned;
 mod hooks;
+mod limits;
+mod native;
 mod whisper;
 
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::{SttConfig, SttError};
 
 pub use canned::{CannedEngine, CannedStep};
+pub use native::NativeEngine;
 pub use whisper::WhisperEngine;
 
 /// Turns clips into text. Owned by one thread at a time.
@@ -42,8 +45,10 @@ pub trait Engine: Send {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
-    /// whisper.cpp in this process.
+    /// Whisper in this program's own code, made for short clips on few cores.
     #[default]
+    Native,
+    /// whisper.cpp, through whisper-rs.
     Whisper,
     /// Prepared texts and faults, for tests of everything around the engine.
     Canned,
@@ -55,6 +60,7 @@ pub enum Backend {
 /// A model that is missing or damaged, or a language that does not go with it.
 pub fn open(config: &SttConfig) -> Result<Box<dyn Engine>, SttError> {
     Ok(match config.backend {
+        Backend::Native => Box::new(NativeEngine::open(config)?),
         Backend::Whisper => Box::new(WhisperEngine::open(config)?),
         Backend::Canned => Box::new(CannedEngine::new(config)),
     })

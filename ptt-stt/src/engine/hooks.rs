@@ -17,13 +17,10 @@ use whisper_rs::FullParams;
 use whisper_rs::whisper_rs_sys as sys;
 
 use super::CancelFlag;
-use crate::check::repeated_tail;
+use super::limits::goes_in_circles;
 
 /// The ggml that the layout of [`DeviceTable`] is known for.
 const KNOWN_WHISPER: &str = "1.8.3";
-/// How often, and over how many tokens, something must come in a row to be a loop.
-const LOOP_TIMES: usize = 4;
-const LOOP_TOKENS: usize = 12;
 
 /// Looked at by the engine while it computes. Stays where it is as long as a [`Watched`] has it.
 #[derive(Debug)]
@@ -130,12 +127,12 @@ unsafe extern "C" fn before_token(
     let watch = unsafe { &mut *data.cast::<Watch>() };
     watch.encoded.get_or_insert_with(Moment::now);
     let count = usize::try_from(count).unwrap_or(0);
-    if count < watch.loops_from.max(LOOP_TOKENS) || tokens.is_null() {
+    if count < watch.loops_from || tokens.is_null() {
         return;
     }
     // SAFETY: whisper.cpp passes as many tokens as it says.
     let tokens: Vec<i32> = unsafe { slice::from_raw_parts(tokens, count) }.iter().map(|t| t.id).collect();
-    if repeated_tail(&tokens, LOOP_TIMES, LOOP_TOKENS).is_some() {
+    if goes_in_circles(&tokens) {
         watch.looped = true;
         // SAFETY: one logit per entry of the vocabulary.
         let logits = unsafe { slice::from_raw_parts_mut(logits, watch.vocabulary) };

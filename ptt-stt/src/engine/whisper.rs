@@ -10,6 +10,9 @@ use whisper_rs::{
 };
 
 use super::hooks::{CpuBackend, Vocabulary, Watch, noting_backend, redirect_logs, watched};
+use super::limits::{
+    Language, PROMPT_TOKENS, SURE_OF_LANGUAGE, loops_from, max_tokens, model_name, stopped,
+};
 use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine};
 use crate::context::{FULL_FRAMES, LONGEST_CLIP_SAMPLES};
 use crate::{SttConfig, SttError, cores, model};
@@ -17,17 +20,6 @@ use crate::{SttConfig, SttError, cores, model};
 /// Clips shorter than this are padded with silence: whisper.cpp skips what is shorter than 0.1 s, reads beyond the end
 /// of what is shorter than 0.0126 s, and guesses at what is shorter than a second.
 const SHORTEST_SAMPLES: usize = SAMPLE_RATE_HZ as usize * 5 / 4;
-/// More than this is said by nobody in a second, and a short clip may hold this many more.
-const TOKENS_PER_SECOND: usize = 8;
-const TOKENS_EXTRA: usize = 16;
-/// From this many tokens on a repetition is looked for: more than people say in a second, so that what was really said
-/// four times is not cut.
-const LOOPS_FROM_PER_SECOND: usize = 5;
-const LOOPS_FROM_EXTRA: usize = 8;
-/// The prompt is decoded anew for every clip: more than this costs more than it helps.
-const PROMPT_TOKENS: usize = 160;
-/// Below this a detected language is used once, but not kept.
-const SURE_OF_LANGUAGE: f32 = 0.5;
 
 /// whisper.cpp with a loaded model.
 #[derive(Debug)]
@@ -61,8 +53,7 @@ impl WhisperEngine {
     /// As [`WhisperEngine::open`].
     pub fn load(path: &Path, language: &str) -> Result<Self, SttError> {
         redirect_logs();
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let name = stem.strip_prefix("ggml-").unwrap_or(&stem).to_owned();
+        let name = model_name(path);
         let mut wanted = WhisperContextParameters::new();
         wanted.flash_attn(false);
         let (made, backend) = noting_backend(|| {
@@ -120,8 +111,7 @@ impl WhisperEngine {
         cancel: &CancelFlag,
     ) -> Result<Pass, SttError> {
         let began = Moment::now();
-        let loops_from = samples.len() * LOOPS_FROM_PER_SECOND / SAMPLE_RATE_HZ as usize + LOOPS_FROM_EXTRA;
-        let mut watch = Watch::new(cancel, ask.deadline, loops_from, self.vocabulary);
+        let mut watch = Watch::new(cancel, ask.deadline, loops_from(samples.len()), self.vocabulary);
         if watch.over() {
             return Err(stopped(cancel, ask.deadline.since(began)));
         }
@@ -236,8 +226,7 @@ impl Engine for WhisperEngine {
         } else {
             samples
         };
-        let max_tokens =
-            (clip.samples().len() * TOKENS_PER_SECOND).div_ceil(SAMPLE_RATE_HZ as usize) + TOKENS_EXTRA;
+        let max_tokens = max_tokens(clip.samples().len());
         let ask = Ask {
             frames: request.frames,
             threads: request.threads.max(1),
@@ -273,27 +262,6 @@ struct Pass {
     looped: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Language {
-    /// Whisper's own code.
-    Known(&'static str),
-    Detect,
-}
-
-impl Language {
-    fn choose(given: &str, model: &str, multilingual: bool) -> Result<Self, SttError> {
-        if given == "auto" {
-            return Ok(if multilingual { Self::Detect } else { Self::Known("en") });
-        }
-        let id = if given.contains('\0') { None } else { whisper_rs::get_lang_id(given) };
-        match id.and_then(whisper_rs::get_lang_str) {
-            None => Err(SttError::Language { given: given.to_owned() }),
-            Some(code) if multilingual || code == "en" => Ok(Self::Known(code)),
-            Some(_) => Err(SttError::EnglishOnly { model: model.to_owned(), language: given.to_owned() }),
-        }
-    }
-}
-
 /// One pass, no second temperature, no timestamps, and nothing printed.
 fn greedy() -> FullParams<'static, 'static> {
     let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
@@ -313,29 +281,8 @@ fn greedy() -> FullParams<'static, 'static> {
     params
 }
 
-fn stopped(cancel: &CancelFlag, limit: Duration) -> SttError {
-    if cancel.is_set() { SttError::Cancelled } else { SttError::Timeout { limit } }
-}
-
 fn int(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_language_must_go_with_the_model() {
-        redirect_logs();
-        assert_eq!(Language::choose("auto", "tiny.en", false).unwrap(), Language::Known("en"));
-        assert_eq!(Language::choose("auto", "tiny", true).unwrap(), Language::Detect);
-        assert_eq!(Language::choose("de", "tiny", true).unwrap(), Language::Known("de"));
-        assert_eq!(Language::choose("en", "tiny.en", false).unwrap(), Language::Known("en"));
-        let error = Language::choose("de", "tiny.en", false).unwrap_err().to_string();
-        assert!(error.contains("such as `tiny`"), "{error}");
-        assert!(matches!(Language::choose("klingon", "tiny", true), Err(SttError::Language { .. })));
-    }
 }
 
 /// With the real engine; skipped where no model is installed.

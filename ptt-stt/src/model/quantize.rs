@@ -133,6 +133,29 @@ pub fn half_from(value: f32) -> u16 {
     sign | (rounded >> 13) as u16
 }
 
+/// The numbers that stand for values stored as ggml's tensor type `kind`; `None` for a type that is not read here.
+#[must_use]
+pub fn decoded(kind: u32, bytes: &[u8]) -> Option<Vec<f32>> {
+    let half = |bytes: &[u8], at: usize| half_to(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+    let nibble = |bytes: &[u8], j: usize| bytes[j % 16] >> (j / 16 * 4) & 0xf;
+    let five = |bytes: &[u8], j: usize| {
+        let fifths = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        f32::from(nibble(&bytes[4..], j) | ((fifths >> j & 1) as u8) << 4)
+    };
+    let each = |size: usize, one: &dyn Fn(&[u8], usize) -> f32| {
+        bytes.chunks_exact(size).flat_map(|block| (0..BLOCK).map(move |j| one(block, j))).collect()
+    };
+    Some(match kind {
+        0 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        1 => bytes.as_chunks::<2>().0.iter().map(|b| half_to(u16::from_le_bytes(*b))).collect(),
+        2 => each(18, &|b, j| (f32::from(nibble(&b[2..], j)) - 8.0) * half(b, 0)),
+        6 => each(22, &|b, j| (five(&b[2..], j) - 16.0) * half(b, 0)),
+        7 => each(24, &|b, j| five(&b[4..], j) * half(b, 0) + half(b, 2)),
+        8 => each(34, &|b, j| f32::from(b[2 + j].cast_signed()) * half(b, 0)),
+        _ => return None,
+    })
+}
+
 fn blocks(values: &[f32], out: &mut Vec<u8>, one: fn(&[f32; BLOCK], &mut Vec<u8>)) {
     let (whole, rest) = values.as_chunks::<BLOCK>();
     debug_assert!(rest.is_empty(), "rows are whole blocks");
@@ -273,25 +296,11 @@ mod tests {
             ] {
                 let mut bytes = Vec::new();
                 kind.encode(&values, &mut bytes);
-                for (value, back) in values.iter().zip(decode(kind, &bytes)) {
+                let back = decoded(kind.tensor_type(), &bytes).unwrap();
+                for (value, back) in values.iter().zip(back) {
                     prop_assert!((value - back).abs() <= step * 1.01 + span / 500.0, "{kind}: {value} -> {back}");
                 }
             }
         }
-    }
-
-    /// ggml's definition of the formats, read back.
-    fn decode(kind: Quantization, bytes: &[u8]) -> [f32; BLOCK] {
-        let half = |at: usize| half_to(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
-        let fifths = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-        let nibble = |at: usize, j: usize| (bytes[at + j % 16] >> (j / 16 * 4)) & 0xf;
-        let five = |high: u32, at: usize, j: usize| f32::from(nibble(at, j) | ((high >> j & 1) as u8) << 4);
-        std::array::from_fn(|j| match kind {
-            Quantization::F16 => half(2 * j),
-            Quantization::Q8_0 => f32::from(bytes[2 + j] as i8) * half(0),
-            Quantization::Q5_1 => five(fifths(4), 8, j) * half(0) + half(2),
-            Quantization::Q5_0 => (five(fifths(2), 6, j) - 16.0) * half(0),
-            Quantization::Q4_0 => (f32::from(nibble(2, j)) - 8.0) * half(0),
-        })
     }
 }

@@ -1,0 +1,94 @@
+//! What holds for every Whisper engine: how many tokens a clip can hold, when a text goes in circles, which languages go
+//! with a model, and what a stopped decode is called. Pure.
+
+use std::path::Path;
+use std::time::Duration;
+
+use ptt_messages::SAMPLE_RATE_HZ;
+
+use super::CancelFlag;
+use crate::SttError;
+use crate::check::repeated_tail;
+
+/// The prompt is decoded anew for every clip: more than this costs more than it helps.
+pub(super) const PROMPT_TOKENS: usize = 160;
+/// Below this a detected language is used once, but not kept.
+pub(super) const SURE_OF_LANGUAGE: f32 = 0.5;
+/// More than this is said by nobody in a second, and a short clip may hold this many more.
+const TOKENS_PER_SECOND: usize = 8;
+const TOKENS_EXTRA: usize = 16;
+/// From this many tokens on a repetition is looked for: more than people say in a second, so that what was really said
+/// four times is not cut.
+const LOOPS_FROM_PER_SECOND: usize = 5;
+const LOOPS_FROM_EXTRA: usize = 8;
+/// How often, and over how many tokens, something must come in a row to be a loop.
+const LOOP_TIMES: usize = 4;
+const LOOP_TOKENS: usize = 12;
+
+/// How many tokens a clip of `samples` can have.
+pub(super) const fn max_tokens(samples: usize) -> usize {
+    (samples * TOKENS_PER_SECOND).div_ceil(SAMPLE_RATE_HZ as usize) + TOKENS_EXTRA
+}
+
+/// From how many tokens on a repetition in a clip of `samples` ends the decode.
+pub(super) fn loops_from(samples: usize) -> usize {
+    (samples * LOOPS_FROM_PER_SECOND / SAMPLE_RATE_HZ as usize + LOOPS_FROM_EXTRA).max(LOOP_TOKENS)
+}
+
+/// Whether the tokens end in a loop.
+pub(super) fn goes_in_circles<T: PartialEq>(tokens: &[T]) -> bool {
+    repeated_tail(tokens, LOOP_TIMES, LOOP_TOKENS).is_some()
+}
+
+/// The language of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Language {
+    /// Whisper's own code.
+    Known(&'static str),
+    Detect,
+}
+
+impl Language {
+    /// Of the configured language and what the model knows.
+    ///
+    /// # Errors
+    /// A language that does not exist, or that the model does not know.
+    pub fn choose(given: &str, model: &str, multilingual: bool) -> Result<Self, SttError> {
+        if given == "auto" {
+            return Ok(if multilingual { Self::Detect } else { Self::Known("en") });
+        }
+        let id = if given.contains('\0') { None } else { whisper_rs::get_lang_id(given) };
+        match id.and_then(whisper_rs::get_lang_str) {
+            None => Err(SttError::Language { given: given.to_owned() }),
+            Some(code) if multilingual || code == "en" => Ok(Self::Known(code)),
+            Some(_) => Err(SttError::EnglishOnly { model: model.to_owned(), language: given.to_owned() }),
+        }
+    }
+}
+
+/// What people call the model in a file.
+pub(super) fn model_name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    stem.strip_prefix("ggml-").unwrap_or(&stem).to_owned()
+}
+
+/// What a decode that was stopped reports.
+pub(super) fn stopped(cancel: &CancelFlag, limit: Duration) -> SttError {
+    if cancel.is_set() { SttError::Cancelled } else { SttError::Timeout { limit } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_must_go_with_the_model() {
+        assert_eq!(Language::choose("auto", "tiny.en", false).unwrap(), Language::Known("en"));
+        assert_eq!(Language::choose("auto", "tiny", true).unwrap(), Language::Detect);
+        assert_eq!(Language::choose("de", "tiny", true).unwrap(), Language::Known("de"));
+        assert_eq!(Language::choose("en", "tiny.en", false).unwrap(), Language::Known("en"));
+        let error = Language::choose("de", "tiny.en", false).unwrap_err().to_string();
+        assert!(error.contains("such as `tiny`"), "{error}");
+        assert!(matches!(Language::choose("klingon", "tiny", true), Err(SttError::Language { .. })));
+    }
+}

@@ -1,0 +1,230 @@
+//! Whisper in this program's own code, made for short clips on few cores: the models and the words of whisper.cpp at full
+//! context, in a fraction of its time, because silence is hardly computed (`encoder`), weights are read as bytes where
+//! reading is what takes long (`bytes`), and cores never wait for each other in circles (`crew`).
+//!
+//! Greedy, no times, bounded in tokens and time. Whether a result is believed is decided elsewhere.
+
+mod bytes;
+mod crew;
+mod decoder;
+mod encoder;
+mod matrix;
+mod rows;
+mod spectrogram;
+mod weights;
+mod words;
+
+use std::path::Path;
+use std::time::Duration;
+
+use ptt_messages::{Clip, Moment, SAMPLE_RATE_HZ, Transcript};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use self::crew::Crew;
+use self::decoder::{Past, step};
+use self::encoder::{Positions, Seen, encode};
+use self::weights::Model;
+use self::words::Token;
+use super::limits::{
+    Language, PROMPT_TOKENS, SURE_OF_LANGUAGE, goes_in_circles, loops_from, max_tokens, model_name, stopped,
+};
+use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine};
+use crate::context::{FRAME_SAMPLES, FULL_FRAMES, LONGEST_CLIP_SAMPLES};
+use crate::{SttConfig, SttError, model};
+
+/// Of the positions in the silence one in so many is computed.
+const SPARSE: usize = 32;
+/// The fewest positions that are computed one by one: 1.28 s.
+const LEAST_DENSE: usize = 64;
+
+/// A loaded model and the threads that work on it.
+#[derive(Debug)]
+pub struct NativeEngine {
+    name: String,
+    model: Model,
+    pool: ThreadPool,
+    /// A place in Whisper's order; `None` until it is detected.
+    language: Option<u32>,
+}
+
+impl NativeEngine {
+    /// Loads the model that the configuration names, after its file was checked, and warms it up.
+    ///
+    /// # Errors
+    /// A missing or damaged model, no memory, a language that does not go with the model.
+    pub fn open(config: &SttConfig) -> Result<Self, SttError> {
+        let path = model::resolve(&config.model)?;
+        model::check_before_load(&path)?;
+        let mut engine = Self::load(&path, &config.language, config.final_threads())?;
+        engine.warm_up();
+        Ok(engine)
+    }
+
+    /// Loads a ggml file, for at most `threads` threads. `language` is a code or `auto`.
+    ///
+    /// # Errors
+    /// As [`NativeEngine::open`].
+    pub fn load(path: &Path, language: &str, threads: usize) -> Result<Self, SttError> {
+        let name = model_name(path);
+        let model = Model::load(path)?;
+        let language = match Language::choose(language, &name, model.words.multilingual())? {
+            Language::Known(code) => whisper_rs::get_lang_id(code).and_then(|id| u32::try_from(id).ok()),
+            Language::Detect => None,
+        };
+        let named = |n| format!("ptt-stt-core-{n}");
+        let pool = ThreadPoolBuilder::new().num_threads(threads.max(1)).thread_name(named).build();
+        let pool = pool.map_err(|error| SttError::Thread(std::io::Error::other(error)))?;
+        Ok(Self { name, model, pool, language })
+    }
+
+    /// Touches the weights once, so that the first real decode does not have to.
+    fn warm_up(&mut self) {
+        let began = Moment::now();
+        let request = DecodeRequest {
+            frames: 0,
+            prompt: Transcript::default(),
+            threads: self.pool.current_num_threads(),
+            deadline: began + Duration::from_secs(30),
+        };
+        let silence = Clip::new(vec![0.0; SAMPLE_RATE_HZ as usize]).expect("silence is a clip");
+        let language = self.language.replace(0);
+        let _ = self.decode(&silence, &request, &CancelFlag::default());
+        self.language = language;
+        tracing::debug!(took = ?Moment::now().since(began), "warmed up");
+    }
+
+    /// The language that is spoken, as a place in Whisper's order; kept when it is sure.
+    fn detect_language(&mut self, seen: &Seen, threads: usize) -> u32 {
+        let words = &self.model.words;
+        let crew = Crew::new(&self.pool, threads);
+        let logits = step(&self.model, seen, &mut Past::new(&self.model), &[words.start], 0, crew);
+        let range = words.languages();
+        let mut odds = logits[0][range.start as usize..range.end as usize].to_vec();
+        rows::softmax(&mut odds, range.len(), None);
+        let (place, sure) = largest(&odds);
+        let code = i32::try_from(place).ok().and_then(whisper_rs::get_lang_str).unwrap_or("en");
+        let kept = sure >= SURE_OF_LANGUAGE;
+        self.language = kept.then_some(place);
+        tracing::info!(language = code, sure, kept, "language detected");
+        place
+    }
+
+    /// What every text begins with: what was said before, and what kind of text is wanted.
+    fn opening(&self, prompt: &str, language: u32) -> Vec<Token> {
+        let words = &self.model.words;
+        let said = if prompt.is_empty() { Vec::new() } else { words.tokens(&format!(" {prompt}")) };
+        let mut opening = Vec::new();
+        if !said.is_empty() {
+            opening.push(words.before);
+            opening.extend_from_slice(&said[said.len().saturating_sub(PROMPT_TOKENS)..]);
+        }
+        opening.extend(words.opening(Some(language)));
+        opening
+    }
+
+    /// Chooses token after token, each time the likeliest. `None` when `over` said so in the middle.
+    fn write(
+        &self,
+        seen: &Seen,
+        opening: &[Token],
+        (most, loops_from): (usize, usize),
+        crew: Crew<'_>,
+        over: &dyn Fn() -> bool,
+    ) -> Option<Written> {
+        let words = &self.model.words;
+        let start = opening.iter().position(|token| *token == words.start).unwrap_or(0);
+        let mut past = Past::new(&self.model);
+        let mut logits = step(&self.model, seen, &mut past, opening, start, crew);
+        rows::softmax(&mut logits[0], words.size(), None);
+        let no_speech_prob = logits[0][words.no_speech as usize];
+        let mut written =
+            Written { tokens: Vec::new(), logprob: 0.0, no_speech_prob, ending: Ending::MaxTokens };
+        while written.tokens.len() < most {
+            let mut next = logits.pop()?;
+            words.bar(&mut next, written.tokens.is_empty());
+            let (token, _) = largest(&next);
+            if token == words.end {
+                written.ending = Ending::Natural;
+                break;
+            }
+            let size = next.len();
+            rows::softmax(&mut next, size, None);
+            written.logprob += f64::from(next[token as usize].max(f32::MIN_POSITIVE).ln());
+            written.tokens.push(token);
+            if written.tokens.len() >= loops_from && goes_in_circles(&written.tokens) {
+                written.ending = Ending::Loop;
+                break;
+            }
+            if over() {
+                return None;
+            }
+            logits = step(&self.model, seen, &mut past, &[token], 0, crew);
+        }
+        Some(written)
+    }
+}
+
+struct Written {
+    tokens: Vec<Token>,
+    logprob: f64,
+    no_speech_prob: f32,
+    ending: Ending,
+}
+
+impl Engine for NativeEngine {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn decode(
+        &mut self,
+        clip: &Clip,
+        request: &DecodeRequest,
+        cancel: &CancelFlag,
+    ) -> Result<Decoded, SttError> {
+        let began = Moment::now();
+        let over = || cancel.is_set() || Moment::now() > request.deadline;
+        let ended = || stopped(cancel, request.deadline.since(began));
+        if over() {
+            return Err(ended());
+        }
+        let samples = &clip.samples()[..clip.samples().len().min(LONGEST_CLIP_SAMPLES)];
+        let threads = request.threads.min(self.pool.current_num_threads());
+        let all = usize::from(FULL_FRAMES);
+        let positions = match usize::from(request.frames) {
+            frames if frames < all => {
+                let sounding = samples.len().div_ceil(FRAME_SAMPLES);
+                Positions::new(frames.max(sounding).max(LEAST_DENSE), all, SPARSE)
+            }
+            _ => Positions::new(all, all, 1),
+        };
+        let picture = self.model.spectrograph.of(samples, 2 * positions.dense);
+        let seen = encode(&self.model, &picture, &positions, Crew::new(&self.pool, threads), &over);
+        let seen = seen.ok_or_else(ended)?;
+        let language = match self.language {
+            Some(language) => language,
+            None => self.detect_language(&seen, threads),
+        };
+        let encoded = Moment::now();
+        let opening = self.opening(request.prompt.reveal(), language);
+        let limits = (max_tokens(clip.samples().len()), loops_from(samples.len()));
+        let crew = Crew::new(&self.pool, threads);
+        let written = self.write(&seen, &opening, limits, crew, &over).ok_or_else(ended)?;
+        let tokens = written.tokens.len();
+        Ok(Decoded {
+            text: Transcript::new(self.model.words.text(&written.tokens).trim()),
+            avg_logprob: if tokens == 0 { 0.0 } else { (written.logprob / tokens as f64) as f32 },
+            no_speech_prob: written.no_speech_prob,
+            tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
+            ending: written.ending,
+            encode: encoded.since(began),
+            decode: Moment::now().since(encoded),
+        })
+    }
+}
+
+/// The largest of `values`, and where it is; the first of equals.
+fn largest(values: &[f32]) -> (u32, f32) {
+    let first = (0, f32::NEG_INFINITY);
+    (0..).zip(values).fold(first, |best, (at, value)| if *value > best.1 { (at, *value) } else { best })
+}
