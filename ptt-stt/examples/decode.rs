@@ -2,7 +2,7 @@
 //! contexts and threads. 0 threads = one per core that is idle when the clip's turn comes.
 //!
 //! ```text
-//! cargo run -p ptt-stt --example decode -- native|whisper MODEL THREADS MARGIN_MS|full MIN_MS FILE...
+//! cargo run -p ptt-stt --example decode -- native|whisper MODEL THREADS MARGIN_MS|native|full MIN_MS FILE...
 //! ```
 #![allow(clippy::print_stdout, reason = "it prints what it was asked for")]
 
@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let least = Duration::from_millis(next("MIN_MS")?.parse()?);
     let rule = match margin.as_str() {
         "full" => None,
+        "native" => Some(ContextRule::native()),
         ms => Some(ContextRule::new(Duration::from_millis(ms.parse()?), least)),
     };
     let mut engine: Box<dyn Engine> = match engine.as_str() {

@@ -14,7 +14,7 @@ use crate::strategy::{Policy, StrategyKind};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SttConfig {
-    /// Which engine: `whisper`, or `canned` for tests without a model.
+    /// Which engine: `native`, `whisper`, or `canned` for tests without a model.
     pub backend: Backend,
     /// Name of an installed model (`ptt-app models list`) or the path of a ggml file.
     pub model: String,
@@ -32,12 +32,13 @@ pub struct SttConfig {
     /// How much work may have been in vain in a take before a pause is no longer decoded on suspicion, in percent of
     /// the work that the take needs anyway. 0 decodes committed segments only.
     pub speculation_percent: Within<0, 1_000>,
-    /// Let the encoder look at little more than the clip instead of always 30 s. Suspect results are decoded once
-    /// more at full context.
+    /// Let the encoder compute little more than the clip instead of always 30 s. Suspect results are decoded once more
+    /// at full context.
     pub short_context: bool,
-    /// Silence that the encoder sees after the clip when `short_context` is on. Less is faster and loops more often.
+    /// whisper.cpp: silence that the encoder sees after the clip when `short_context` is on. Less is faster and loops
+    /// more often.
     pub context_margin_ms: Within<320, 20_000>,
-    /// The shortest context when `short_context` is on.
+    /// whisper.cpp: the shortest context when `short_context` is on.
     pub context_min_ms: Within<2_560, 30_000>,
     /// Names and terms that the engine should know how to spell.
     pub vocabulary: Vec<String>,
@@ -54,7 +55,7 @@ pub struct SttConfig {
 impl Default for SttConfig {
     fn default() -> Self {
         Self {
-            backend: Backend::Whisper,
+            backend: Backend::Native,
             model: "tiny.en".to_owned(),
             language: "auto".to_owned(),
             strategy: StrategyKind::Live,
@@ -93,9 +94,12 @@ impl SttConfig {
             threads: self.final_threads(),
             background_threads: self.background_threads.get() as usize,
             speculation_percent: self.speculation_percent.get(),
-            context: self
-                .short_context
-                .then(|| ContextRule::new(self.context_margin_ms.millis(), self.context_min_ms.millis())),
+            context: self.short_context.then(|| match self.backend {
+                Backend::Native => ContextRule::native(),
+                Backend::Whisper | Backend::Canned => {
+                    ContextRule::new(self.context_margin_ms.millis(), self.context_min_ms.millis())
+                }
+            }),
             vocabulary: if words.is_empty() { String::new() } else { format!("{}.", words.join(", ")) },
             prompt_words: self.prompt_words.get() as usize,
         }

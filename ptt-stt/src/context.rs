@@ -1,8 +1,9 @@
 //! How much of its 30 s the encoder looks at. Pure arithmetic; no engine lives here.
 //!
-//! Whisper was trained on 30 s windows. Looking at less is up to five times faster, but a window that ends with the
-//! speech makes small models repeat for ever: a margin of silence and a smallest window are needed, and [`crate::check`]
-//! looks at every result.
+//! Whisper was trained on 30 s windows, of which a short clip leaves most to silence. The engine of our own computes
+//! little of that silence and loses nothing by it: the clip and a short margin are enough. whisper.cpp can only leave it
+//! away, and a window that ends with the speech makes small models repeat for ever: there a margin of silence and a
+//! smallest window are needed. [`crate::check`] looks at every result.
 
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ pub const FRAME_SAMPLES: usize = SAMPLE_RATE_HZ as usize / 50;
 pub const FULL_FRAMES: u16 = 1_500;
 /// Longest clip that is given to the engine at once: the window less the padding at its end.
 pub const LONGEST_CLIP_SAMPLES: usize = 29 * SAMPLE_RATE_HZ as usize;
-/// The sizes that are used: multiples of this, so that few sizes need warming.
-const STEP: usize = 64;
+/// What our own engine computes of the silence right after a clip; 16 positions gave the same words as 50 and as all
+/// (`docs/performance.md`).
+const NATIVE_MARGIN: usize = 24;
 /// From here on a short window saves too little to be worth its risk.
 const WORTH_IT_BELOW: usize = 1_280;
 
@@ -24,20 +26,29 @@ const WORTH_IT_BELOW: usize = 1_280;
 pub struct ContextRule {
     margin: usize,
     least: usize,
+    /// The sizes that are used are multiples of this.
+    step: usize,
 }
 
 impl ContextRule {
-    /// `margin` is the silence after the clip, `least` the shortest window.
+    /// For whisper.cpp: `margin` is the silence after the clip, `least` the shortest window. Few sizes need warming.
     #[must_use]
     pub fn new(margin: Duration, least: Duration) -> Self {
         let frames = |d: Duration| usize::try_from(d.as_millis()).unwrap_or(usize::MAX) / 20;
-        Self { margin: frames(margin), least: frames(least) }
+        Self { margin: frames(margin), least: frames(least), step: 64 }
+    }
+
+    /// For our own engine: the positions that are computed one by one.
+    #[must_use]
+    pub const fn native() -> Self {
+        Self { margin: NATIVE_MARGIN, least: 4 * NATIVE_MARGIN, step: 1 }
     }
 
     /// Encoder positions for a clip of `samples`, up to [`FULL_FRAMES`].
     #[must_use]
     pub fn frames(self, samples: usize) -> u16 {
-        let wanted = (samples.div_ceil(FRAME_SAMPLES) + self.margin).max(self.least).next_multiple_of(STEP);
+        let wanted =
+            (samples.div_ceil(FRAME_SAMPLES) + self.margin).max(self.least).next_multiple_of(self.step);
         if wanted >= WORTH_IT_BELOW { FULL_FRAMES } else { u16::try_from(wanted).unwrap_or(FULL_FRAMES) }
     }
 

@@ -126,3 +126,6 @@ impl CancelFlag {
         self.0.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests;

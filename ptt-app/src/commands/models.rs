@@ -60,7 +60,7 @@ pub enum ModelsCommand {
 /// Fails early, before anything is started, when the configured model is missing or damaged.
 pub(crate) fn check(stt: &SttConfig) -> Result<(), Failure> {
     match stt.backend {
-        Backend::Whisper => {
+        Backend::Native | Backend::Whisper => {
             let checked = model::resolve(&stt.model).and_then(|path| model::check_before_load(&path));
             checked.map(|_| ()).map_err(|e| Failure::new(Exit::NoInput, e.to_string()))
         }

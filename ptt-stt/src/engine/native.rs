@@ -32,10 +32,9 @@ use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine};
 use crate::context::{FRAME_SAMPLES, FULL_FRAMES, LONGEST_CLIP_SAMPLES};
 use crate::{SttConfig, SttError, model};
 
-/// Of the positions in the silence one in so many is computed.
+/// Of the positions in the silence one in so many is computed. 16 and 32 gave the words of all, 64 nearly, 128 not
+/// (`docs/performance.md`).
 const SPARSE: usize = 32;
-/// The fewest positions that are computed one by one: 1.28 s.
-const LEAST_DENSE: usize = 64;
 
 /// A loaded model and the threads that work on it.
 #[derive(Debug)]
@@ -194,7 +193,7 @@ impl Engine for NativeEngine {
         let positions = match usize::from(request.frames) {
             frames if frames < all => {
                 let sounding = samples.len().div_ceil(FRAME_SAMPLES);
-                Positions::new(frames.max(sounding).max(LEAST_DENSE), all, SPARSE)
+                Positions::new(frames.max(sounding), all, SPARSE)
             }
             _ => Positions::new(all, all, 1),
         };

@@ -2,10 +2,13 @@
 //! is. Weights are rows of blocks of 32 with a common scale, as in ggml's Q8_0; the other side is rounded to 16 bits, so
 //! that nothing is lost there.
 
-use pulp::NullaryFnOnce;
-
 /// Weights per scale.
 pub const BLOCK: usize = 32;
+
+/// Rows that are multiplied together, so that the other side is read once for all of them.
+const TOGETHER: usize = 4;
+/// Blocks of a part that stays in the first cache: 16 KiB.
+const PART: usize = 512;
 
 /// A matrix of bytes: `rows` rows of `depth` weights.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +52,9 @@ impl ByteRows {
     /// One row as numbers, into `out`.
     pub fn read(&self, row: usize, out: &mut [f32]) {
         let blocks = self.blocks(row..row + 1);
-        for ((weights, scale), out) in self.weights[blocks.clone()].iter().zip(&self.scales[blocks]).zip(out.chunks_exact_mut(BLOCK)) {
+        for ((weights, scale), out) in
+            self.weights[blocks.clone()].iter().zip(&self.scales[blocks]).zip(out.chunks_exact_mut(BLOCK))
+        {
             for (out, weight) in out.iter_mut().zip(weights) {
                 *out = f32::from(*weight) * scale;
             }
@@ -58,13 +63,18 @@ impl ByteRows {
 
     /// The products of `rows` with each of the vectors in `right`, vector after vector: `out[v * rows.len() + r]`.
     pub fn products(&self, rows: std::ops::Range<usize>, right: &[Rounded], out: &mut [f32]) {
-        let blocks = self.depth / BLOCK;
         let count = rows.len();
         let range = self.blocks(rows);
-        let weights = self.weights[range.clone()].chunks_exact(blocks);
-        for (row, (weights, scales)) in weights.zip(self.scales[range].chunks_exact(blocks)).enumerate() {
+        let (weights, scales) = (&self.weights[range.clone()], &self.scales[range]);
+        // A part of the matrix small enough for the first cache goes with all vectors before the next one comes.
+        let blocks = self.depth / BLOCK;
+        let part = (PART / blocks).next_multiple_of(TOGETHER);
+        for (at, (weights, scales)) in
+            weights.chunks(part * blocks).zip(scales.chunks(part * blocks)).enumerate()
+        {
             for (vector, right) in right.iter().enumerate() {
-                out[vector * count + row] = product(weights, scales, right);
+                let first = vector * count + at * part;
+                products(weights, scales, right, &mut out[first..first + weights.len() / blocks]);
             }
         }
     }
@@ -95,57 +105,82 @@ impl Rounded {
     }
 }
 
+/// The product of each row with `right`.
+fn products(weights: &[[i8; BLOCK]], scales: &[f32], right: &Rounded, out: &mut [f32]) {
+    let blocks = right.values.len();
+    let rows =
+        weights.chunks(TOGETHER * blocks).zip(scales.chunks(TOGETHER * blocks)).zip(out.chunks_mut(TOGETHER));
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::sync::LazyLock;
+        static V3: LazyLock<Option<pulp::x86::V3>> = LazyLock::new(pulp::x86::V3::try_new);
+        if let Some(simd) = *V3 {
+            simd.vectorize(
+                #[inline(always)]
+                || {
+                    for ((weights, scales), out) in rows {
+                        avx2::rows(simd, weights, scales, right, out);
+                    }
+                },
+            );
+            return;
+        }
+    }
+    for ((weights, scales), out) in rows {
+        plain(weights, scales, right, out);
+    }
+}
+
+fn plain(weights: &[[i8; BLOCK]], scales: &[f32], right: &Rounded, out: &mut [f32]) {
+    let blocks = right.values.len();
+    for ((weights, scales), out) in weights.chunks(blocks).zip(scales.chunks(blocks)).zip(out) {
+        let sums = weights.iter().zip(&right.values).map(|(weights, right)| {
+            weights.iter().zip(right).map(|(w, r)| i32::from(*w) * i32::from(*r)).sum::<i32>() as f32
+        });
+        *out = sums.zip(scales).map(|(sum, scale)| sum * scale).sum::<f32>() * right.scale;
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
-fn product(weights: &[[i8; BLOCK]], scales: &[f32], right: &Rounded) -> f32 {
-    use std::sync::LazyLock;
-    static V3: LazyLock<Option<pulp::x86::V3>> = LazyLock::new(pulp::x86::V3::try_new);
-    let sum = match *V3 {
-        Some(simd) => simd.vectorize(Avx2 { simd, weights, scales, right: &right.values }),
-        None => plain(weights, scales, &right.values),
-    };
-    sum * right.scale
-}
+mod avx2 {
+    use std::arch::x86_64::{__m128i, __m256, __m256i};
 
-#[cfg(not(target_arch = "x86_64"))]
-fn product(weights: &[[i8; BLOCK]], scales: &[f32], right: &Rounded) -> f32 {
-    plain(weights, scales, &right.values) * right.scale
-}
+    use pulp::x86::V3;
 
-fn plain(weights: &[[i8; BLOCK]], scales: &[f32], right: &[[i16; BLOCK]]) -> f32 {
-    let blocks = weights.iter().zip(right).map(|(weights, right)| {
-        weights.iter().zip(right).map(|(w, r)| i32::from(*w) * i32::from(*r)).sum::<i32>() as f32
-    });
-    blocks.zip(scales).map(|(sum, scale)| sum * scale).sum()
-}
+    use super::{BLOCK, Rounded, TOGETHER, plain};
 
-#[cfg(target_arch = "x86_64")]
-struct Avx2<'a> {
-    simd: pulp::x86::V3,
-    weights: &'a [[i8; BLOCK]],
-    scales: &'a [f32],
-    right: &'a [[i16; BLOCK]],
-}
-
-#[cfg(target_arch = "x86_64")]
-impl NullaryFnOnce for Avx2<'_> {
-    type Output = f32;
+    /// The products of [`TOGETHER`] rows; of fewer at the end of a matrix.
+    #[inline(always)]
+    pub fn rows(simd: V3, weights: &[[i8; BLOCK]], scales: &[f32], right: &Rounded, out: &mut [f32]) {
+        let blocks = right.values.len();
+        let (Ok(out), true) =
+            (<&mut [f32; TOGETHER]>::try_from(&mut *out), weights.len() == TOGETHER * blocks)
+        else {
+            return plain(weights, scales, right, out);
+        };
+        let rows: [_; TOGETHER] = std::array::from_fn(|row| {
+            (&weights[row * blocks..][..blocks], &scales[row * blocks..][..blocks])
+        });
+        let mut sums = [simd.avx._mm256_setzero_ps(); TOGETHER];
+        for (at, right) in right.values.iter().enumerate() {
+            let right: [__m256i; 2] = pulp::cast(*right);
+            for (sum, (weights, scales)) in sums.iter_mut().zip(rows) {
+                *sum = block(simd, weights[at], scales[at], right, *sum);
+            }
+        }
+        for (out, sum) in out.iter_mut().zip(sums) {
+            let lanes: [f32; 8] = pulp::cast(sum);
+            *out = lanes.iter().sum::<f32>() * right.scale;
+        }
+    }
 
     #[inline(always)]
-    fn call(self) -> f32 {
-        use std::arch::x86_64::{__m128i, __m256i};
-        let Self { simd, weights, scales, right } = self;
-        let mut sums = [simd.avx._mm256_setzero_ps(); 2];
-        for (at, ((weights, scale), right)) in weights.iter().zip(scales).zip(right).enumerate() {
-            let [low, high]: [__m128i; 2] = pulp::cast(*weights);
-            let [first, second]: [__m256i; 2] = pulp::cast(*right);
-            let low = simd.avx2._mm256_madd_epi16(simd.avx2._mm256_cvtepi8_epi16(low), first);
-            let high = simd.avx2._mm256_madd_epi16(simd.avx2._mm256_cvtepi8_epi16(high), second);
-            let sum = simd.avx._mm256_cvtepi32_ps(simd.avx2._mm256_add_epi32(low, high));
-            let scale = simd.avx._mm256_set1_ps(*scale);
-            sums[at % 2] = simd.fma._mm256_fmadd_ps(sum, scale, sums[at % 2]);
-        }
-        let lanes: [f32; 8] = pulp::cast(simd.avx._mm256_add_ps(sums[0], sums[1]));
-        lanes.iter().sum()
+    fn block(simd: V3, weights: [i8; BLOCK], scale: f32, right: [__m256i; 2], sum: __m256) -> __m256 {
+        let [low, high]: [__m128i; 2] = pulp::cast(weights);
+        let low = simd.avx2._mm256_madd_epi16(simd.avx2._mm256_cvtepi8_epi16(low), right[0]);
+        let high = simd.avx2._mm256_madd_epi16(simd.avx2._mm256_cvtepi8_epi16(high), right[1]);
+        let both = simd.avx._mm256_cvtepi32_ps(simd.avx2._mm256_add_epi32(low, high));
+        simd.fma._mm256_fmadd_ps(both, simd.avx._mm256_set1_ps(scale), sum)
     }
 }
 
@@ -164,23 +199,26 @@ mod tests {
     #[test]
     fn products_are_those_of_the_numbers_nearly() {
         for depth in [64, 384, 512, 2_048, 5_120] {
-            let (rows, vectors) = (5, 3);
+            let (rows, vectors) = (7, 3);
             let matrix = noise(rows * depth, 3);
             let right = noise(vectors * depth, 9);
             let bytes = ByteRows::of_rows(&matrix, depth);
             let rounded: Vec<_> = right.chunks_exact(depth).map(Rounded::of).collect();
-            let mut out = vec![0.0; 3 * vectors];
-            bytes.products(1..4, &rounded, &mut out);
+            let mut out = vec![0.0; 6 * vectors];
+            bytes.products(1..7, &rounded, &mut out);
             for vector in 0..vectors {
-                for row in 0..3 {
+                for row in 0..6 {
                     let mut read = vec![0.0; depth];
                     bytes.read(row + 1, &mut read);
                     let right = &right[vector * depth..][..depth];
                     let dot = |row: &[f32]| row.iter().zip(right).map(|(a, b)| a * b).sum::<f32>();
-                    let (found, exact) = (out[vector * 3 + row], dot(&matrix[(row + 1) * depth..][..depth]));
+                    let (found, exact) = (out[vector * 6 + row], dot(&matrix[(row + 1) * depth..][..depth]));
                     // Each weight is off by 1/254 of its block's largest at most, and the errors add up like noise.
                     assert!((found - dot(&read)).abs() < 1e-2, "{depth}: {found} is not {}", dot(&read));
-                    assert!((found - exact).abs() < 0.004 * 3.0 * (depth as f32).sqrt(), "{depth}: {found}, {exact}");
+                    assert!(
+                        (found - exact).abs() < 0.004 * 3.0 * (depth as f32).sqrt(),
+                        "{depth}: {found}, {exact}"
+                    );
                 }
             }
         }

@@ -77,7 +77,9 @@ fn through(
         kept.extend_from_slice(&row[width..]);
     }
     let mut mixed = vec![0.0; x.len()];
-    for (token, (query, mixed)) in attend.chunks_exact(3 * width).zip(mixed.chunks_exact_mut(width)).enumerate() {
+    for (token, (query, mixed)) in
+        attend.chunks_exact(3 * width).zip(mixed.chunks_exact_mut(width)).enumerate()
+    {
         look_back(query, &kept[..(before + token + 1) * 2 * width], mixed);
     }
     add(x, &apply(&layer.out, &mixed));

@@ -32,10 +32,10 @@ impl Positions {
     pub fn new(dense: usize, all: usize, every: usize) -> Self {
         let dense = dense.min(all);
         let sparse: Vec<usize> = (dense + every / 2..all).step_by(every).collect();
-        if sparse.len() == all - dense {
+        if sparse.is_empty() || every == 1 {
             return Self { dense: all, sparse: Vec::new(), weights: None };
         }
-        let each = (all - dense) as f32 / sparse.len().max(1) as f32;
+        let each = (all - dense) as f32 / sparse.len() as f32;
         let weights = std::iter::repeat_n(0.0, dense).chain(std::iter::repeat_n(each.ln(), sparse.len()));
         Self { dense, weights: Some(weights.collect()), sparse }
     }
@@ -109,7 +109,9 @@ pub fn encode(
         });
         let mut heads = Vec::new();
         heads.resize_with(width / HEAD, SeenHead::default);
-        crew.each(heads.iter_mut().enumerate(), |(head, place), _| place.fill_from(both, head, 2 * width, 0, width));
+        crew.each(heads.iter_mut().enumerate(), |(head, place), _| {
+            place.fill_from(both, head, 2 * width, 0, width)
+        });
         seen.heads.push(heads);
         if over() {
             return None;
@@ -250,7 +252,8 @@ mod tests {
 
     #[test]
     fn positions_stand_for_all() {
-        for (dense, every) in [(0, 16), (100, 16), (1_499, 16), (1_500, 16), (2_000, 16), (300, 1), (17, 64)] {
+        for (dense, every) in [(0, 16), (100, 16), (1_499, 16), (1_500, 16), (2_000, 16), (300, 1), (17, 64)]
+        {
             let positions = Positions::new(dense, 1_500, every);
             let counted: f32 = match &positions.weights {
                 Some(weights) => weights.iter().map(|w| w.exp()).sum(),
@@ -259,6 +262,6 @@ mod tests {
             assert!((counted - 1_500.0).abs() < 1.0, "{dense} {every}: {counted}");
             assert!(positions.sparse.iter().all(|p| (positions.dense..1_500).contains(p)));
         }
-        assert_eq!(Positions::new(100, 1_500, 16).count(), 100 + 88);
+        assert_eq!(Positions::new(100, 1_500, 16).count(), 100 + 87);
     }
 }

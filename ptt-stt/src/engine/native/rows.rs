@@ -33,7 +33,8 @@ pub fn gelu(values: &mut [f32]) {
                 let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
                 let t = 1.0 / (1.0 + 0.327_591_1 * z);
                 let poly = t
-                    * (0.254_829_6 + t * (-0.284_496_72 + t * (1.421_413_8 + t * (-1.453_152 + t * 1.061_405_4))));
+                    * (0.254_829_6
+                        + t * (-0.284_496_72 + t * (1.421_413_8 + t * (-1.453_152 + t * 1.061_405_4))));
                 let erf = 1.0 - poly * exp(-z * z);
                 *x = 0.5 * (*x + x.abs() * erf);
             }
@@ -92,7 +93,8 @@ fn exp(x: f32) -> f32 {
     let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
     let r = x - n * 0.693_359_4 - n * -2.121_944_4e-4;
     let poly = 1.0
-        + r * (1.0 + r * (0.5 + r * (0.166_666_65 + r * (0.041_665_795 + r * (0.008_333_452 + r * 0.001_398_2)))));
+        + r * (1.0
+            + r * (0.5 + r * (0.166_666_65 + r * (0.041_665_795 + r * (0.008_333_452 + r * 0.001_398_2)))));
     poly * f32::from_bits(((n as i32 + 127) << 23).cast_unsigned())
 }
 
@@ -134,9 +136,14 @@ mod tests {
     #[test]
     fn the_bent_line_is_the_exact_one() {
         // x times the normal distribution's integral, from a table.
-        for (x, expected) in
-            [(-4.0, -0.000_126_7), (-1.0, -0.158_655_3), (0.0, 0.0), (0.5, 0.345_731_2), (1.0, 0.841_344_7), (3.0, 2.995_950_3)]
-        {
+        for (x, expected) in [
+            (-4.0, -0.000_126_7),
+            (-1.0, -0.158_655_3),
+            (0.0, 0.0),
+            (0.5, 0.345_731_2),
+            (1.0, 0.841_344_7),
+            (3.0, 2.995_950_3),
+        ] {
             let mut value = [x];
             gelu(&mut value);
             assert!((value[0] - expected).abs() < 1e-6, "{x}: {} is not {expected}", value[0]);
@@ -159,6 +166,9 @@ mod tests {
         softmax(&mut one, 4, None);
         softmax(&mut merged, 2, Some(&[0.0, 3.0_f32.ln()]));
         assert!((one.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-        assert!((one[0] - merged[0]).abs() < 1e-6 && (one[1] * 3.0 - merged[1]).abs() < 1e-6, "{one:?} {merged:?}");
+        assert!(
+            (one[0] - merged[0]).abs() < 1e-6 && (one[1] * 3.0 - merged[1]).abs() < 1e-6,
+            "{one:?} {merged:?}"
+        );
     }
 }

@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn a_tone_is_where_it_sounds_and_silence_is_even() {
         let graph = Spectrograph::new(&filters(80));
-        let tone: Vec<f32> = (0..16_000).map(|n| (n as f32 * 1_000.0 * std::f32::consts::TAU / 16_000.0).sin()).collect();
+        let tone: Vec<f32> =
+            (0..16_000).map(|n| (n as f32 * 1_000.0 * std::f32::consts::TAU / 16_000.0).sin()).collect();
         let picture = graph.of(&tone, 300);
         assert_eq!(picture.frames.len(), 300 * 80);
         let frame = &picture.frames[50 * 80..51 * 80];

@@ -155,7 +155,10 @@ impl Tensors {
             });
         }
         Ok(Encoder {
-            convolutions: [self.convolution("encoder.conv1", mels)?, self.convolution("encoder.conv2", width)?],
+            convolutions: [
+                self.convolution("encoder.conv1", mels)?,
+                self.convolution("encoder.conv2", width)?,
+            ],
             positions: self.take("encoder.positional_embedding")?,
             layers,
             norm: self.norm("encoder.ln_post")?,
@@ -254,7 +257,8 @@ fn tensor(file: &mut impl Read) -> io::Result<(String, Vec<f32>)> {
     let length = bytes_of(kind, shape.first().copied().unwrap_or(0), count);
     let length = length.and_then(|length| usize::try_from(length).ok());
     let stored = bytes(file, length.ok_or_else(|| io::Error::other("a tensor of an unknown type"))?)?;
-    let values = decoded(kind, &stored).ok_or_else(|| io::Error::other("weights of this type cannot be read"))?;
+    let values =
+        decoded(kind, &stored).ok_or_else(|| io::Error::other("weights of this type cannot be read"))?;
     Ok((String::from_utf8_lossy(&name).into_owned(), values))
 }
 
