@@ -39,13 +39,13 @@ async fn a_text_is_shaped_and_goes_on_with_the_one_before_it_that_is_out() {
     .unwrap();
     let (output, mut told) = start_with(&config, sink);
     for (take, text) in
-        [(1, "Um, fourty"), (2, "Fail"), (3, "Of them, full stop"), (4, "Yes. New line"), (5, "No")]
+        [(1, "Um, fourty, full stop"), (2, "fail"), (3, "Of them"), (4, "And more. New line"), (5, "No")]
     {
         deliver(&output, take, text);
         let event = told.recv().await;
         assert_eq!(matches!(event, Some(OutputEvent::Delivered { .. })), take != 2, "{event:?}");
     }
-    assert_eq!(written.try_iter().collect::<Vec<_>>(), ["Forty ", "of them. ", "Yes.\n", "No "]);
+    assert_eq!(written.try_iter().collect::<Vec<_>>(), ["Forty. ", "Of them ", "and more.\n", "No "]);
 }
 
 #[actix::test]

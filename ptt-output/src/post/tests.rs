@@ -39,6 +39,7 @@ fn when_it_fails_the_text_goes_out_and_the_user_is_told_once() {
         (&["sleep", "1000"], FaultKind::Timeout, "post_limit_ms"),
         // Its output never ends.
         (&["sh", "-c", "cat; sleep 1000 & exit 0"], FaultKind::Timeout, "post_limit_ms"),
+        (&["sh", "-c", "while :; do printf x; done"], FaultKind::Timeout, "post_limit_ms"),
         (&["true"], FaultKind::Broken, "gave nothing back"),
         (&["echo"], FaultKind::Broken, "gave nothing back"),
         (&["printf", "\\377\\376"], FaultKind::Broken, "not UTF-8"),

@@ -16,7 +16,7 @@ fn rules_find_what_they_mean_and_nothing_else() {
         ("GRÜẞE", "hi", "", "grüße", "hi"),
         ("über", "ueber", "", "Über über", "Ueber ueber"),
         ("你好", "您好", "part", "说你好吗", "说您好吗"),
-        ("price", "$1 ${0} \\1", "", "price", "$1 ${0} \\1"),
+        ("Price", "$1 ${0} \\1", "", "price", "$1 ${0} \\1"),
         (".", "!", "part", "a.b", "a!b"),
         ("signature", "Yours\nMe", "", "Signature", "Yours\nMe"),
         ("...", "", "part", "well... yes", "well yes"),
