@@ -10,12 +10,14 @@ use crate::fsm::Mode;
 #[serde(default, deny_unknown_fields)]
 pub struct ControllerConfig {
     /// `hold`: the take lasts as long as the hold. `toggle`: one press starts it, the next ends it.
-    /// `auto`: a short tap is a toggle, a longer press is a hold.
+    /// `auto`: a short tap is a toggle, a longer press is a hold. `double_tap`: two quick taps start it, one ends it.
     pub mode: Mode,
     /// A hold shorter than this is a tap and is thrown away without a sound (mode `hold`).
     pub min_hold_ms: Within<0, 2_000>,
     /// A press shorter than this leaves the take running until the next press (mode `auto`).
     pub auto_tap_ms: Within<50, 2_000>,
+    /// From one press to the next, at most, for both to be a double tap (mode `double_tap`).
+    pub double_tap_ms: Within<100, 2_000>,
     /// A take is stopped and transcribed after this.
     pub max_take_s: Within<1, 3_600>,
     /// From the press to the recording's confirmation.
@@ -44,6 +46,7 @@ impl Default for ControllerConfig {
             mode: Mode::Hold,
             min_hold_ms: Within::new(150),
             auto_tap_ms: Within::new(350),
+            double_tap_ms: Within::new(400),
             max_take_s: Within::new(120),
             start_deadline_ms: Within::new(2_000),
             stop_deadline_ms: Within::new(3_000),

@@ -53,6 +53,8 @@ pub struct Machine {
     last: TakeId,
     /// The newest press that meant something: one that is not newer is the same press again.
     newest_press: Option<Moment>,
+    /// A press that may be the first tap of two.
+    tapped: Option<Moment>,
     /// Takes whose press came while another one took its time, oldest first.
     remembered: VecDeque<Take>,
     /// Texts that the output has, and has not confirmed.

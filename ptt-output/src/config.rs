@@ -9,8 +9,18 @@ use serde::{Deserialize, Serialize};
 pub struct OutputConfig {
     /// Where texts go.
     pub sink: Backend,
-    /// What follows each text.
+    /// What follows each text, unless it ends in a line break of its own.
     pub trailing: Trailing,
+    /// The languages whose spoken commands are obeyed; empty for none.
+    pub spoken_commands: Vec<Spoken>,
+    /// Whether a text that goes on with an unfinished sentence begins in lower case.
+    pub join: bool,
+    /// Seconds after which a text no longer goes on with the one before it.
+    pub join_s: Within<1, 3_600>,
+    /// A program that makes the text from the text, and its arguments; empty for none. No shell is involved.
+    pub post_command: Vec<String>,
+    /// Milliseconds after which `post_command` is ended, with everything it started, and the text goes out without it.
+    pub post_limit_ms: Within<50, 600_000>,
     /// Milliseconds after which a sink that does not take a text has failed.
     pub limit_ms: Within<50, 600_000>,
     /// Of the sink `file`: its path; a leading `~` is the home directory.
@@ -23,6 +33,8 @@ pub struct OutputConfig {
     pub command: Vec<String>,
     /// Of the sink `command`: milliseconds after which it is ended, with everything it started.
     pub command_limit_ms: Within<50, 600_000>,
+    /// What is written in place of what was understood, in this order.
+    pub replace: Vec<Replacement>,
 }
 
 impl Default for OutputConfig {
@@ -30,12 +42,18 @@ impl Default for OutputConfig {
         Self {
             sink: Backend::Stdout,
             trailing: Trailing::Newline,
+            spoken_commands: Vec::new(),
+            join: true,
+            join_s: Within::new(30),
+            post_command: Vec::new(),
+            post_limit_ms: Within::new(3_000),
             limit_ms: Within::new(2_000),
             file_path: "~/dictation.txt".to_owned(),
             file_mode: WriteMode::Append,
             file_sync: false,
             command: Vec::new(),
             command_limit_ms: Within::new(2_000),
+            replace: Vec::new(),
         }
     }
 }
@@ -78,6 +96,82 @@ impl Trailing {
     }
 }
 
+/// The languages with spoken commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spoken {
+    /// English.
+    En,
+    /// German.
+    De,
+}
+
+/// One rule of `[[output.replace]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replacement {
+    /// What was understood.
+    pub from: Phrase,
+    /// What is written; empty to leave it out.
+    pub to: String,
+    /// Whether it must stand as words of its own: "cat" is not in "concatenate". Has to be off in scripts without
+    /// spaces.
+    #[serde(default = "yes")]
+    pub whole_word: bool,
+    /// Whether upper and lower case are the same.
+    #[serde(default = "yes")]
+    pub ignore_case: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// What a rule looks for: at least one visible character.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Phrase(String);
+
+/// Not a [`Phrase`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPhrase {
+    /// It would be found everywhere.
+    #[error("`from` is empty; name the words to replace")]
+    Blank,
+    /// Nobody says that in one breath.
+    #[error("`from` has {0} characters, allowed are {max}", max = Phrase::LONGEST)]
+    Long(usize),
+}
+
+impl Phrase {
+    /// How many characters one may have.
+    pub const LONGEST: usize = 200;
+
+    /// The words.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Phrase {
+    type Error = BadPhrase;
+
+    fn try_from(phrase: String) -> Result<Self, BadPhrase> {
+        match phrase.chars().count() {
+            _ if phrase.trim().is_empty() => Err(BadPhrase::Blank),
+            long if long > Self::LONGEST => Err(BadPhrase::Long(long)),
+            _ => Ok(Self(phrase.trim().to_owned())),
+        }
+    }
+}
+
+impl From<Phrase> for String {
+    fn from(phrase: Phrase) -> Self {
+        phrase.0
+    }
+}
+
 /// What happens to what a file already holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -105,10 +199,26 @@ mod tests {
             "command_limit_ms = 1",
             "file = \"x\"",
             "trailing = 1",
+            "spoken_commands = true",
+            "spoken_commands = [\"tlh\"]",
+            "join_s = 0",
+            "[[replace]]\nfrom = \" \"\nto = \"a\"",
+            "[[replace]]\nfrom = \"a rule without a `to`\"",
+            "[[replace]]\nfrom = \"a\"\nto = \"b\"\nwhole_words = true",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
-        let written = toml::to_string(&OutputConfig::default()).unwrap();
-        assert_eq!(parse(&written).unwrap(), OutputConfig::default());
+        let error = parse("[[replace]]\nfrom = \"\"\nto = \"a\"").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("name the words to replace"), "{error}");
+        assert!(parse(&format!("[[replace]]\nfrom = \"{}\"\nto = \"\"", "x".repeat(201))).is_err());
+
+        let rules = "[[replace]]\nfrom = \" teh \"\nto = \"the\"\n[[replace]]\nfrom = \"um\"\nto = \"\"";
+        let rules = parse(rules).unwrap();
+        assert_eq!(rules.replace[0].from.as_str(), "teh");
+        assert!(rules.replace[1].whole_word && rules.replace[1].ignore_case);
+        for config in [OutputConfig::default(), rules] {
+            let written = toml::to_string(&config).unwrap();
+            assert_eq!(parse(&written).unwrap(), config);
+        }
     }
 }

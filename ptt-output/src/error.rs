@@ -14,6 +14,11 @@ pub enum OutputError {
         "`output.sink` is \"command\" but `output.command` names no program; give it as a list, such as [\"wl-copy\"]"
     )]
     NoCommand,
+    /// There is a post-process command without a program.
+    #[error(
+        "`output.post_command` names no program; give it as a list, such as [\"sed\", \"s/teh/the/\"], or leave it empty"
+    )]
+    NoPostCommand,
     /// The sink `file` has no file.
     #[error("`output.file_path` is empty; name the file that texts go to")]
     NoPath,
@@ -134,6 +139,7 @@ impl OutputError {
     pub const fn kind(&self) -> FaultKind {
         match self {
             Self::NoCommand
+            | Self::NoPostCommand
             | Self::NoPath
             | Self::NoHome
             | Self::NoDirectory { .. }

@@ -33,6 +33,15 @@ pub fn filter(text: &str) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
+/// As [`filter`], but the line breaks `\n` and `\r\n` stay: for a text in which only the user can have put them.
+pub(crate) fn filter_lines(text: &str) -> Cow<'_, str> {
+    if text.split('\n').all(|line| matches!(filter(line), Cow::Borrowed(_))) {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.split('\n').map(|line| filter(line.strip_suffix('\r').unwrap_or(line)));
+    Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Keep,
@@ -82,6 +91,8 @@ mod tests {
             assert_eq!(filter(given), expected, "{given:?}");
         }
         assert!(matches!(filter("plain"), Cow::Borrowed("plain")));
+        assert_eq!(filter_lines("\na\tb\r\n\u{85}c\r\n"), "\na b\n c\n");
+        assert!(matches!(filter_lines("two\n\nlines\n"), Cow::Borrowed("two\n\nlines\n")));
     }
 
     /// What the tests hold the filter against, said in another way than the filter does.
@@ -117,6 +128,9 @@ mod tests {
             let visible = |t: &str| t.chars().filter(|c| !denied(*c) && *c != ' ').collect::<String>();
             prop_assert_eq!(visible(&filtered), visible(&text));
             prop_assert!(filtered.len() <= text.len());
+            let lines = filter_lines(&text);
+            prop_assert!(!lines.chars().any(|c| c != '\n' && denied(c)), "{lines:?}");
+            prop_assert_eq!(visible(&lines), visible(&text));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Where texts go.
 //!
-//! What lives here: the filter every text passes, the sinks, and the thread that delivers takes one after the other.
+//! What lives here: what becomes of a text on its way (`shape.rs` has the order: filter, replacements, spoken commands,
+//! post-process command), the sinks, and the thread that delivers takes one after the other.
 //! What does not: keeping an undelivered text for `retry` (the controller does), and making the text (ptt-stt).
 //!
 //! A new sink (typing, clipboard) is a [`Sink`], a variant of [`Backend`] and a line in `sink::open`.
@@ -11,13 +12,16 @@ mod config;
 mod error;
 mod filter;
 pub mod metrics;
+mod post;
+mod process;
 mod queue;
+mod shape;
 mod sink;
 
 use actix::Actor;
 use ptt_messages::{OutputCommand, OutputEvent, Port};
 
-pub use config::{Backend, OutputConfig, Trailing, WriteMode};
+pub use config::{Backend, BadPhrase, OutputConfig, Phrase, Replacement, Spoken, Trailing, WriteMode};
 pub use error::OutputError;
 pub use filter::filter;
 pub use sink::{CommandSink, FileSink, Sink, StdoutSink};
@@ -31,16 +35,17 @@ pub fn spawn(config: &OutputConfig, events: Port<OutputEvent>) -> Result<Port<Ou
     spawn_with(config, sink::open(config)?, events)
 }
 
-/// As [`spawn`], with a sink of your own; of the configuration only what ends a text is used.
+/// As [`spawn`], with a sink of your own; of the configuration only what becomes of a text before it is used.
 ///
 /// # Errors
-/// [`OutputError::NoThread`].
+/// [`OutputError::NoThread`], [`OutputError::NoPostCommand`].
 pub fn spawn_with(
     config: &OutputConfig,
     sink: Box<dyn Sink>,
     events: Port<OutputEvent>,
 ) -> Result<Port<OutputCommand>, OutputError> {
     metrics::describe(sink.name());
-    let queue = queue::Queue::start(sink, config.trailing, events.clone())?;
+    let (shaper, post) = (shape::Shaper::new(config), post::Post::open(config)?);
+    let queue = queue::Queue::start(sink, shaper, post, events.clone())?;
     Ok(Port::to(actor::NAME, &actor::Deliverer::new(queue, events).start()))
 }

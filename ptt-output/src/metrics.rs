@@ -11,6 +11,10 @@ pub const DELIVERED_TOTAL: &str = "ptt_delivered_total";
 pub const DELIVERY_FAILURES_TOTAL: &str = "ptt_delivery_failures_total";
 /// Counter of texts in which the filter removed or replaced something.
 pub const FILTERED_TOTAL: &str = "ptt_output_filtered_total";
+/// Histogram: runs of the post-process command.
+pub const POST_SECONDS: &str = "ptt_output_post_seconds";
+/// Counter of texts that went out without the post-process command's work; label `kind`.
+pub const POST_FAILURES_TOTAL: &str = "ptt_output_post_failures_total";
 /// Gauge: texts that wait for the sink.
 pub const QUEUE_LENGTH: &str = "ptt_output_queue_length";
 
@@ -20,11 +24,18 @@ pub fn describe(sink: &'static str) {
     describe_counter!(DELIVERED_TOTAL, Unit::Count, "Texts that are out");
     describe_counter!(DELIVERY_FAILURES_TOTAL, Unit::Count, "Texts that are not out, by what may help");
     describe_counter!(FILTERED_TOTAL, Unit::Count, "Texts in which the filter removed or replaced something");
+    describe_histogram!(POST_SECONDS, Unit::Seconds, "How long the post-process command runs");
+    describe_counter!(
+        POST_FAILURES_TOTAL,
+        Unit::Count,
+        "Texts that went out without the post-process command's work, by what may help"
+    );
     describe_gauge!(QUEUE_LENGTH, Unit::Count, "Texts that wait for the sink");
     counter!(DELIVERED_TOTAL, "sink" => sink).absolute(0);
     counter!(FILTERED_TOTAL).absolute(0);
     gauge!(QUEUE_LENGTH).set(0.0);
     for kind in FaultKind::ALL {
         counter!(DELIVERY_FAILURES_TOTAL, "sink" => sink, "kind" => kind.label()).absolute(0);
+        counter!(POST_FAILURES_TOTAL, "kind" => kind.label()).absolute(0);
     }
 }

@@ -8,14 +8,14 @@ use std::thread;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use ptt_messages::{Moment, OutputEvent, Port, TakeId, Transcript};
-use tracing::debug;
+use tracing::{debug, warn};
 
-use crate::config::Trailing;
 use crate::error::OutputError;
-use crate::filter::filter;
 use crate::metrics::{
     DELIVERED_TOTAL, DELIVERY_FAILURES_TOTAL, DELIVERY_SECONDS, FILTERED_TOTAL, QUEUE_LENGTH,
 };
+use crate::post::Post;
+use crate::shape::Shaper;
 use crate::sink::Sink;
 
 /// How many texts may wait. A person makes one in a few seconds; this many means that the sink stands still.
@@ -40,7 +40,8 @@ pub(crate) struct Queue {
 impl Queue {
     pub fn start(
         sink: Box<dyn Sink>,
-        trailing: Trailing,
+        shaper: Shaper,
+        post: Option<Post>,
         events: Port<OutputEvent>,
     ) -> Result<Self, OutputError> {
         let (jobs, inbox) = sync_channel(CAPACITY);
@@ -52,7 +53,8 @@ impl Queue {
             length: gauge!(QUEUE_LENGTH),
             waiting: Arc::clone(&waiting),
             sink,
-            trailing,
+            shaper,
+            post,
             events,
         };
         thread::Builder::new()
@@ -82,7 +84,8 @@ impl Queue {
 /// What the thread owns.
 struct Thread {
     sink: Box<dyn Sink>,
-    trailing: Trailing,
+    shaper: Shaper,
+    post: Option<Post>,
     events: Port<OutputEvent>,
     waiting: Arc<AtomicUsize>,
     seconds: Histogram,
@@ -114,15 +117,30 @@ impl Thread {
         }
     }
 
-    /// A text of which the filter leaves nothing is delivered by writing nothing.
+    /// A text of which nothing is left is delivered by writing nothing.
     fn deliver(&mut self, text: &Transcript) -> Result<(), OutputError> {
-        let filtered = filter(text.reveal());
-        if let Cow::Owned(_) = filtered {
+        let draft = self.shaper.draft(text.reveal());
+        let posted = self.post(&draft.text);
+        let now = Moment::now();
+        let finished = self.shaper.finish(&posted, now);
+        if draft.filtered || finished.filtered {
             self.filtered.increment(1);
         }
-        if filtered.is_empty() {
+        if finished.text.is_empty() {
             return Ok(());
         }
-        self.sink.deliver(&(filtered.into_owned() + self.trailing.text()))
+        self.sink.deliver(&finished.text)?;
+        self.shaper.delivered(&finished.text, now);
+        Ok(())
+    }
+
+    /// What the post-process command makes of a text, where there is one and it does.
+    fn post<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
+        let Some(post) = &mut self.post else { return Cow::Borrowed(text) };
+        let posted = post.pass(text);
+        if let Some(fault) = posted.fault {
+            warn!(%fault, "the post-process command failed");
+        }
+        posted.text
     }
 }

@@ -114,8 +114,8 @@ const HEAD: &str = "\
 
 Seven states; every input that does something in one of them, with what follows. What is not listed changes nothing, and
 neither does an answer that carries the id of another take. A row with an empty `next` stays in its state; a path is
-walked in one step. Settings are the default ones (mode `hold`); a take in mode `toggle`, or in mode `auto` after a
-short tap, is the one that is *toggled*.
+walked in one step. Settings are the default ones (mode `hold`); a take in mode `toggle` or `double_tap`, or in mode
+`auto` after a short tap, is the one that is *toggled*. In mode `double_tap` a first tap is only noted.
 
 `idle → waiting_for_key` by `still_enabled` is the end of every take: the machine listens again at once. After
 `disable_ptt`, and after the first text with `once`, it stays in `idle`, and the keyboard, the recorder and the chimes

@@ -38,12 +38,25 @@ pub(super) enum Turn {
 }
 
 impl Gesture {
-    /// The gesture that this edge begins, if it begins one.
-    pub fn begin(policy: &Policy, edge: Edge) -> Option<Self> {
+    /// The gesture that this edge begins, if it begins one. `tapped` is a press that may be the first of two, and stays
+    /// empty in other modes than double tap. Releases say nothing there: between two presses there is one.
+    pub fn begin(policy: &Policy, tapped: &mut Option<Moment>, edge: Edge) -> Option<Self> {
+        let first = tapped.take();
         let (pressed, latched) = match edge {
+            Edge::Down(at) if policy.mode == Mode::DoubleTap => {
+                if first.is_none_or(|first| at <= first || at.since(first) > policy.double_tap) {
+                    *tapped = Some(at);
+                    return None;
+                }
+                (at, true)
+            }
             Edge::Down(at) => (at, policy.mode == Mode::Toggle),
             Edge::Toggle(at) => (at, true),
-            Edge::Up(_) | Edge::Lost(_) => return None,
+            Edge::Up(_) => {
+                *tapped = first;
+                return None;
+            }
+            Edge::Lost(_) => return None,
         };
         Some(Self { pressed, latched, ended: None })
     }
@@ -77,7 +90,7 @@ impl Gesture {
                         Turn::GoesOn
                     }
                     Mode::Hold if held < policy.min_hold => Turn::Tap,
-                    Mode::Hold | Mode::Auto | Mode::Toggle => self.end(at),
+                    Mode::Hold | Mode::Auto | Mode::Toggle | Mode::DoubleTap => self.end(at),
                 }
             }
             // However short: the hand may still be on the key of a keyboard that went away.
@@ -103,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_gesture_ends_as_its_mode_says() {
-        use Mode::{Auto, Hold, Toggle as Toggled};
+        use Mode::{Auto, DoubleTap, Hold, Toggle as Toggled};
         let at = Moment::from_millis;
         let table: &[(Mode, Edge, &[Edge], Turn)] = &[
             (Hold, Down(at(10)), &[Up(at(159))], Turn::Tap),
@@ -122,20 +135,59 @@ mod tests {
             (Auto, Down(at(10)), &[Up(at(359)), Up(at(2_000))], Turn::GoesOn),
             (Auto, Down(at(10)), &[Up(at(359)), Down(at(2_000))], Turn::Ended),
             (Auto, Down(at(10)), &[Up(at(360))], Turn::Ended),
+            (DoubleTap, Toggle(at(10)), &[Up(at(500))], Turn::GoesOn),
+            (DoubleTap, Toggle(at(10)), &[Down(at(500))], Turn::Ended),
         ];
         for (mode, first, edges, expected) in table {
             let policy = Policy { mode: *mode, ..Policy::default() };
-            let mut gesture = Gesture::begin(&policy, *first).unwrap();
+            let mut gesture = Gesture::begin(&policy, &mut None, *first).unwrap();
             let last = edges.iter().map(|edge| gesture.turn(&policy, *edge)).last();
             assert_eq!(last, Some(*expected), "{mode:?}: {first:?} {edges:?}");
         }
-        assert_eq!(Gesture::begin(&Policy::default(), Up(at(1))), None);
+        assert_eq!(Gesture::begin(&Policy::default(), &mut None, Up(at(1))), None);
+    }
+
+    #[test]
+    fn two_quick_taps_begin_one_gesture_and_the_next_press_ends_it() {
+        let at = Moment::from_millis;
+        let policy = Policy { mode: Mode::DoubleTap, ..Policy::default() };
+        let table: &[(&[Edge], Option<u64>)] = &[
+            (&[Down(at(10))], None),
+            (&[Down(at(10)), Up(at(60)), Down(at(410)), Up(at(450))], Some(410)),
+            (&[Down(at(10)), Up(at(60)), Down(at(411))], None),
+            // Too far apart for two, but the second and the third are near enough.
+            (&[Down(at(10)), Down(at(411)), Down(at(700))], Some(700)),
+            (&[Down(at(10)), Down(at(10))], None),
+            (&[Down(at(10)), Down(at(5))], None),
+            // The hand was on a keyboard that went away.
+            (&[Down(at(10)), Lost(at(20)), Down(at(100))], None),
+            (&[Down(at(10)), Toggle(at(100))], Some(100)),
+            (&[Up(at(10)), Down(at(100))], None),
+        ];
+        for (edges, expected) in table {
+            let mut tapped = None;
+            let begun: Vec<Gesture> =
+                edges.iter().filter_map(|edge| Gesture::begin(&policy, &mut tapped, *edge)).collect();
+            assert_eq!(begun.first().map(|gesture| gesture.pressed), expected.map(at), "{edges:?}");
+            for mut gesture in begun {
+                assert!(tapped.is_none() && !gesture.is_held(), "{edges:?}");
+                assert_eq!(gesture.turn(&policy, Up(at(800))), Turn::GoesOn, "hands are free");
+                assert_eq!(gesture.turn(&policy, Lost(at(801))), Turn::GoesOn);
+                assert_eq!(gesture.turn(&policy, Down(at(900))), Turn::Ended);
+            }
+        }
+        for mode in [Mode::Hold, Mode::Toggle, Mode::Auto] {
+            let mut tapped = None;
+            let policy = Policy { mode, ..Policy::default() };
+            assert!(Gesture::begin(&policy, &mut tapped, Down(at(10))).is_some());
+            assert_eq!(tapped, None, "{mode:?}");
+        }
     }
 
     #[test]
     fn a_release_that_claims_to_be_older_than_its_press_ends_no_earlier_than_it() {
         let policy = Policy { min_hold: std::time::Duration::ZERO, ..Policy::default() };
-        let mut gesture = Gesture::begin(&policy, Down(Moment::from_millis(10))).unwrap();
+        let mut gesture = Gesture::begin(&policy, &mut None, Down(Moment::from_millis(10))).unwrap();
         assert_eq!(gesture.turn(&policy, Up(Moment::from_millis(5))), Turn::Ended);
         assert_eq!(gesture.ended, Some(Moment::from_millis(10)));
     }

@@ -19,7 +19,9 @@ impl Machine {
         match state {
             S::Idle => S::Idle,
             S::WaitingForKey => {
-                let Some(gesture) = Gesture::begin(policy, edge) else { return S::WaitingForKey };
+                let Some(gesture) = Gesture::begin(policy, &mut self.tapped, edge) else {
+                    return S::WaitingForKey;
+                };
                 let (take, pressed) = (self.new_take(gesture.clone()), gesture.pressed);
                 out.push(ResourceCommand::Acquire { take: take.id });
                 out.play(take.id, Chime::Start, pressed);
@@ -118,7 +120,8 @@ impl Machine {
             }
             return;
         }
-        let Some(gesture) = Gesture::begin(policy, edge).filter(|_| self.enabled) else { return };
+        let begun = Gesture::begin(policy, &mut self.tapped, edge);
+        let Some(gesture) = begun.filter(|_| self.enabled) else { return };
         let pressed = gesture.pressed;
         let take = self.new_take(gesture);
         if self.remembered.len() == REMEMBERED {

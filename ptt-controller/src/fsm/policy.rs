@@ -17,6 +17,8 @@ pub enum Mode {
     Toggle,
     /// A short tap is a toggle, a longer press is a hold.
     Auto,
+    /// The second of two quick taps starts it, the next press ends it. A single tap is nothing.
+    DoubleTap,
 }
 
 /// How many presses are remembered while a take takes its time. A fifth within the second or so of a decode is no
@@ -42,6 +44,8 @@ pub struct Policy {
     pub min_hold: Duration,
     /// A press shorter than this is a toggle (mode auto).
     pub auto_tap: Duration,
+    /// Two presses that are no further apart are a double tap (mode double tap).
+    pub double_tap: Duration,
     /// The deadline of `recording`.
     pub max_take: Duration,
     /// The deadline of `key_pressed`.
@@ -79,6 +83,7 @@ impl From<&ControllerConfig> for Policy {
             mode: config.mode,
             min_hold: config.min_hold_ms.millis(),
             auto_tap: config.auto_tap_ms.millis(),
+            double_tap: config.double_tap_ms.millis(),
             max_take: config.max_take_s.secs(),
             start_deadline: config.start_deadline_ms.millis(),
             stop_deadline: config.stop_deadline_ms.millis(),

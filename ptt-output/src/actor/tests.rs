@@ -23,6 +23,44 @@ async fn texts_come_out_filtered_ended_and_in_order() {
 }
 
 #[actix::test]
+async fn a_text_is_shaped_and_goes_on_with_the_one_before_it_that_is_out() {
+    let (sink, _go, written) = gated(100);
+    let config: OutputConfig = toml::from_str(
+        r#"
+        trailing = "space"
+        spoken_commands = ["en"]
+        post_command = ["sed", "s/ourty/orty/"]
+        post_limit_ms = 60000
+        [[replace]]
+        from = "um"
+        to = ""
+        "#,
+    )
+    .unwrap();
+    let (output, mut told) = start_with(&config, sink);
+    for (take, text) in
+        [(1, "Um, fourty, full stop"), (2, "fail"), (3, "Of them"), (4, "And more. New line"), (5, "No")]
+    {
+        deliver(&output, take, text);
+        let event = told.recv().await;
+        assert_eq!(matches!(event, Some(OutputEvent::Delivered { .. })), take != 2, "{event:?}");
+    }
+    assert_eq!(written.try_iter().collect::<Vec<_>>(), ["Forty. ", "Of them ", "and more.\n", "No "]);
+}
+
+#[actix::test]
+async fn a_text_goes_out_when_the_post_process_command_fails() {
+    let (sink, _go, written) = gated(100);
+    let post_command = ["sh", "-c", "cat; exit 1"].map(str::to_owned).to_vec();
+    let (output, mut told) = start_with(&OutputConfig { post_command, ..OutputConfig::default() }, sink);
+    for take in 1..=2 {
+        deliver(&output, take, "as it is");
+        assert!(matches!(told.recv().await, Some(OutputEvent::Delivered { .. })));
+    }
+    assert_eq!(written.try_iter().collect::<Vec<_>>(), ["as it is\n", "as it is\n"]);
+}
+
+#[actix::test]
 async fn a_failed_text_is_answered_and_the_next_one_goes_out() {
     let (sink, _go, _written) = gated(100);
     let (output, mut told) = start_with(&OutputConfig::default(), sink);
@@ -85,6 +123,8 @@ async fn the_real_file_sink_behind_the_real_spawn() {
 async fn what_is_wrong_with_the_sink_is_said_at_once() {
     let config = OutputConfig { sink: Backend::Command, ..OutputConfig::default() };
     assert!(matches!(spawn(&config, listener().0), Err(OutputError::NoCommand)));
+    let config = OutputConfig { post_command: vec![String::new()], ..OutputConfig::default() };
+    assert!(matches!(spawn(&config, listener().0), Err(OutputError::NoPostCommand)));
 }
 
 /// Takes a text for each message in its gate, and none while there is none.

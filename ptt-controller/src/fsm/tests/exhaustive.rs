@@ -53,14 +53,19 @@ const WORDS: [&str; 35] = [
 const DEPTH: usize = 2;
 
 /// What of a machine decides what it will do; the times and numbers in it are left out.
-type Shape = (String, [bool; 7], Vec<(bool, bool)>, Vec<String>);
+type Shape = (String, [bool; 8], Vec<(bool, bool)>, Vec<String>);
 
 #[test]
 fn every_state_that_can_be_reached_can_be_left_and_everything_drawn_can_happen() {
     let mut seen_moves: BTreeSet<String> = BTreeSet::new();
     let mut useful: BTreeSet<InputName> = BTreeSet::new();
-    for (mode, once) in [(Mode::Hold, false), (Mode::Hold, true), (Mode::Toggle, false), (Mode::Auto, false)]
-    {
+    for (mode, once) in [
+        (Mode::Hold, false),
+        (Mode::Hold, true),
+        (Mode::Toggle, false),
+        (Mode::Auto, false),
+        (Mode::DoubleTap, false),
+    ] {
         let policy = Policy { mode, once, ..Policy::default() };
         let shapes = search(&policy, &mut seen_moves, &mut useful);
         assert!(shapes > 5_000, "{mode:?}: the search got nowhere: {shapes}");
@@ -121,6 +126,9 @@ fn inputs(watch: &Watch) -> Vec<Input> {
     if let Some(gesture) = open {
         inputs.push(K::Released { at: gesture.pressed + Duration::from_millis(10) }.into());
     }
+    if let Some(tapped) = watch.machine.tapped {
+        inputs.push(K::Pressed { at: tapped + Duration::from_millis(10) }.into());
+    }
     inputs.extend(watch.armed.iter().map(|(_, timer)| Input::TimedOut(*timer)));
     inputs
 }
@@ -145,6 +153,7 @@ fn shape(watch: &Watch) -> Shape {
         kept.salvaged.is_some(),
         kept.cancelled.is_some(),
         machine.state() == StateName::Idle,
+        machine.tapped.is_some(),
     ];
     let remembered = machine.remembered.iter().map(|take| gesture(&take.gesture)).collect();
     let armed: BTreeSet<String> = watch.armed.iter().map(|(_, timer)| timer.kind.to_string()).collect();

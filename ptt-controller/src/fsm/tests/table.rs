@@ -417,13 +417,42 @@ fn auto_mode_is_a_toggle_after_a_tap_and_a_hold_after_a_long_press() {
 }
 
 #[test]
+fn double_tap_mode_goes_from_the_second_tap_to_the_next() {
+    let policy = Policy { mode: Mode::DoubleTap, ..Policy::default() };
+    let second = PRESS.replace("press |", "+400ms press |").replace("@0", "@1500");
+    let start = START.replace("@0", "@1500");
+    let stop = "+5s press | recorder:stop#1@6500, arm:stop_deadline#1, => recording_stopped";
+    check(
+        &policy,
+        &script(&[
+            LISTEN,
+            "press",
+            "+50ms release",
+            "+1050ms press // alone again",
+            "+0ms release",
+            &second,
+            "release",
+            &start,
+            "+0ms release",
+            stop,
+            "+10ms release",
+            "+100ms press // the first of two while the text is made",
+            "+10ms release",
+            "+100ms press | chime:start#2@6720",
+        ]),
+    );
+}
+
+#[test]
 fn a_toggle_works_in_every_mode() {
-    for mode in [Mode::Hold, Mode::Toggle, Mode::Auto] {
+    for mode in [Mode::Hold, Mode::Toggle, Mode::Auto, Mode::DoubleTap] {
         let policy = Policy { mode, ..Policy::default() };
         let toggle = PRESS.replace("press |", "toggle |");
         let stop = "+2s toggle | recorder:stop#1@2000, arm:stop_deadline#1, => recording_stopped";
         check(&policy, &script(&[LISTEN, &toggle, START, "toggle // doubled", stop, "toggle // doubled"]));
-        check(&policy, &script(&[LISTEN, PRESS, START, stop]));
+        if mode != Mode::DoubleTap {
+            check(&policy, &script(&[LISTEN, PRESS, START, stop]));
+        }
     }
 }
 

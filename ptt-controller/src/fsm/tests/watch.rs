@@ -302,7 +302,7 @@ impl Dice {
 
     pub fn policy(&mut self) -> Policy {
         Policy {
-            mode: *self.pick(&[Mode::Hold, Mode::Hold, Mode::Toggle, Mode::Auto]),
+            mode: *self.pick(&[Mode::Hold, Mode::Hold, Mode::Toggle, Mode::Auto, Mode::DoubleTap]),
             retries: u32::try_from(self.below(3)).unwrap(),
             once: self.once_in(8),
             undo: *self.pick(&[Duration::ZERO, Duration::from_secs(30)]),

@@ -28,15 +28,20 @@ fn in_a_faultless_world_every_hold_becomes_its_text_in_order() {
         world.watch.aloud = aloud;
         world.live();
         world.watch.leave_alone();
-        assert_eq!(world.watch.machine.state(), StateName::WaitingForKey);
-        let held: Vec<(Moment, Moment)> = world.holds.clone();
-        let recorded: Vec<(Moment, Moment)> = world
-            .recorded
-            .values()
-            .filter_map(|(press, release)| release.map(|release| (*press, release)))
-            .collect();
-        assert_eq!(recorded, held, "every hold was recorded from its press to its release");
-        assert_eq!(world.watch.delivered.len(), held.len(), "and every one of them is a text");
+        world.all_held_became_texts();
+    });
+}
+
+/// Two quick taps, however far the next ones are, are a take that goes on without a hand until the next tap.
+#[test]
+fn in_a_faultless_world_every_double_tap_becomes_its_text_in_order() {
+    seeds(30_000, |seed, aloud| {
+        let policy = Policy { mode: Mode::DoubleTap, ..Policy::default() };
+        let mut world = World::new(policy, Dice::new(seed), false);
+        world.watch.aloud = aloud;
+        world.live();
+        world.watch.leave_alone();
+        world.all_held_became_texts();
     });
 }
 
@@ -47,7 +52,7 @@ struct World {
     /// What will happen, and when; the number keeps the order of what happens at the same time.
     coming: Vec<(Moment, u64, Input)>,
     number: u64,
-    /// What the user held long enough to be meant.
+    /// What the user held long enough to be meant, or began and ended with taps.
     holds: Vec<(Moment, Moment)>,
     /// What the recorder was told to record.
     recorded: BTreeMap<TakeId, (Moment, Option<Moment>)>,
@@ -69,7 +74,11 @@ impl World {
 
     fn live(&mut self) {
         self.coming.push((self.watch.now, 0, C::Enable.into()));
-        self.user();
+        if self.watch.policy.mode == Mode::DoubleTap && !self.faulty {
+            self.tapper();
+        } else {
+            self.user();
+        }
         while let Some(next) = (0..self.coming.len()).min_by_key(|i| (self.coming[*i].0, self.coming[*i].1)) {
             let (at, _, input) = self.coming.swap_remove(next);
             self.watch.now = self.watch.now.max(at);
@@ -111,6 +120,40 @@ impl World {
                 self.coming(later, other);
             }
         }
+    }
+
+    /// Takes that two quick taps begin and one ends, and single taps between them.
+    fn tapper(&mut self) {
+        let mut at = self.watch.now;
+        let apart = self.watch.policy.double_tap + Duration::from_millis(1);
+        for _ in 0..=self.dice.below(1 + policy::REMEMBERED as u64) {
+            at = at + apart + self.dice.millis(1_500);
+            if self.dice.once_in(3) {
+                self.tap(at);
+                at = at + apart + self.dice.millis(1_500);
+            }
+            self.tap(at);
+            at = at + Duration::from_millis(1) + self.dice.millis(400);
+            self.tap(at);
+            let began = at;
+            at = at + Duration::from_millis(1) + self.dice.millis(2_000);
+            self.tap(at);
+            self.holds.push((began, at));
+        }
+    }
+
+    fn tap(&mut self, at: Moment) {
+        self.edge(at, K::Pressed { at });
+        let later = at + self.dice.millis(3);
+        self.edge(later, K::Released { at: later });
+    }
+
+    fn all_held_became_texts(&self) {
+        assert_eq!(self.watch.machine.state(), StateName::WaitingForKey);
+        let recorded: Vec<(Moment, Moment)> =
+            self.recorded.values().filter_map(|(press, release)| Some((*press, (*release)?))).collect();
+        assert_eq!(recorded, self.holds, "every hold was recorded from its press to its release");
+        assert_eq!(self.watch.delivered.len(), self.holds.len(), "and every one of them is a text");
     }
 
     fn edge(&mut self, at: Moment, event: K) {

@@ -1,7 +1,10 @@
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::Instant;
 
 use ptt_messages::FaultKind;
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::*;
