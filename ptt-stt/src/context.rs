@@ -15,7 +15,7 @@ pub const FRAME_SAMPLES: usize = SAMPLE_RATE_HZ as usize / 50;
 pub const FULL_FRAMES: u16 = 1_500;
 /// Longest clip that is given to the engine at once: the window less the padding at its end.
 pub const LONGEST_CLIP_SAMPLES: usize = 29 * SAMPLE_RATE_HZ as usize;
-/// What our own engine computes of the silence right after a clip; 16 positions gave the same words as 50 and as all
+/// What our own engine computes of the silence right after a clip; 24 positions gave the same words as 50 and as all
 /// (`docs/performance.md`).
 const NATIVE_MARGIN: usize = 24;
 /// From here on a short window saves too little to be worth its risk.
@@ -52,6 +52,13 @@ impl ContextRule {
         if wanted >= WORTH_IT_BELOW { FULL_FRAMES } else { u16::try_from(wanted).unwrap_or(FULL_FRAMES) }
     }
 
+    /// For a second look at a clip whose result at `frames` is suspect. With whisper.cpp the short window may be the reason,
+    /// so it is the full one; our own engine computes some more of the silence, so that other numbers come out.
+    #[must_use]
+    pub fn wider(self, frames: u16) -> u16 {
+        if self.step > 1 { FULL_FRAMES } else { frames.saturating_mul(2).saturating_add(128).min(FULL_FRAMES) }
+    }
+
     /// The smallest window of all: that of the shortest clip.
     #[must_use]
     pub fn shortest(self) -> u16 {
@@ -77,6 +84,10 @@ mod tests {
             assert_eq!(rule().frames(seconds * SAMPLE_RATE_HZ as usize), frames, "{seconds} s");
         }
         assert_eq!(rule().shortest(), 384);
+        assert_eq!(rule().wider(384), FULL_FRAMES);
+        let native = ContextRule::native();
+        assert_eq!((native.frames(0), native.frames(64_000), native.wider(224)), (96, 224, 576));
+        assert_eq!(native.wider(1_000), FULL_FRAMES);
     }
 
     proptest! {

@@ -71,13 +71,13 @@ pub(super) struct Piece {
     pub(super) resumed: bool,
     /// A background decode of it failed.
     pub(super) failed: bool,
-    /// A result of it was suspect.
-    full: bool,
+    /// A result of it was suspect: the next one is at a wider context, and stands.
+    doubted: bool,
 }
 
 impl Piece {
     fn new(segment: Segment) -> Self {
-        Self { segment, text: None, resumed: false, failed: false, full: false }
+        Self { segment, text: None, resumed: false, failed: false, doubted: false }
     }
 
     /// Whether its audio is final.
@@ -97,8 +97,9 @@ impl Piece {
 
     pub(super) fn frames(&self, policy: &Policy, clip: &Clip) -> u16 {
         match policy.context {
-            Some(rule) if !self.full => rule.frames(clip.samples().len()),
-            _ => FULL_FRAMES,
+            Some(rule) if self.doubted => rule.wider(rule.frames(clip.samples().len())),
+            Some(rule) => rule.frames(clip.samples().len()),
+            None => FULL_FRAMES,
         }
     }
 }
@@ -128,7 +129,7 @@ impl Take {
         let mut piece = Piece::new(segment);
         if let Some(before) = before {
             let same = before.segment.speech_end == piece.segment.speech_end;
-            piece.full = before.full && same;
+            piece.doubted = before.doubted && same;
             piece.failed = before.failed && same && !piece.closed();
             match before.text {
                 Some(text) if same && piece.closed() => {
@@ -210,7 +211,7 @@ impl Take {
         }
     }
 
-    /// Takes a result in, or asks for a second one at full context.
+    /// Takes a result in, or asks for a second one at a wider context.
     pub(super) fn decoded(
         &mut self,
         running: &Running,
@@ -235,9 +236,10 @@ impl Take {
         let cpu = if running.background { cpu } else { Duration::ZERO };
         let Some(piece) = self.pieces.get_mut(&running.key) else { return };
         if running.frames < FULL_FRAMES
+            && !piece.doubted
             && let Some(why) = suspect(decoded, running.audio)
         {
-            piece.full = true;
+            piece.doubted = true;
             effects.push(Effect::Note(Note::Fallback(why)));
             if running.background {
                 effects.push(Effect::Note(Note::Wasted(cpu)));
