@@ -58,6 +58,10 @@ const IN_A_ROW: usize = 3;
 #[must_use]
 pub fn suspect(decoded: &Decoded, length: Duration) -> Option<Suspicion> {
     let text = decoded.text.reveal().trim();
+    if decoded.nobody_speaks() {
+        // Nothing will be made of it, however often it is heard.
+        return None;
+    }
     match decoded.ending {
         Ending::Loop => return Some(Suspicion::Loop),
         Ending::MaxTokens => return Some(Suspicion::TooLong),
@@ -145,7 +149,8 @@ mod tests {
             (loops.clone(), 6, Some(Suspicion::Repeats)),
             (Decoded { ending: Ending::Loop, ..loops.clone() }, 6, Some(Suspicion::Loop)),
             (Decoded { ending: Ending::MaxTokens, ..loops }, 6, Some(Suspicion::TooLong)),
-            (Decoded { avg_logprob: -1.2, ..fine }, 5, Some(Suspicion::Unsure)),
+            (Decoded { avg_logprob: -1.2, ..fine.clone() }, 5, Some(Suspicion::Unsure)),
+            (Decoded { avg_logprob: -1.2, no_speech_prob: 0.7, ..fine }, 5, None),
         ] {
             assert_eq!(
                 suspect(&decoded, Duration::from_secs(seconds)),

@@ -36,8 +36,9 @@ const PHRASES: [&str; 24] = [
 const NOBODY: f32 = -1.3;
 /// A phrase is doubtful below this: silence gives `you` at -0.7.
 const DOUBTFUL: f32 = -0.6;
-/// A phrase is doubtful, too, when the engine thinks that nobody speaks. (whisper.cpp 1.8.3 takes this probability
-/// after the last token of the prompt, where it is near zero; other engines may know better.)
+/// A phrase is doubtful, too, when the engine thinks that nobody speaks. Our own engine says 0.49 and more of 31 clips of
+/// noise and silence, and 0.20 at most of 143 clips of speech. (whisper.cpp 1.8.3 takes this probability after the last
+/// token of the prompt, where it is near zero.)
 const NO_SPEECH: f32 = 0.3;
 /// A loop that nobody spoke: at least so many times, so many words in all.
 const LOOP_TIMES: usize = 3;
@@ -46,7 +47,7 @@ const LOOP_WORDS: usize = 6;
 /// The text that is worth delivering; may be empty.
 #[must_use]
 pub fn clean(decoded: &Decoded) -> String {
-    if decoded.avg_logprob < NOBODY {
+    if decoded.avg_logprob < NOBODY || decoded.nobody_speaks() {
         return String::new();
     }
     let text = without_sounds(decoded.text.reveal());
@@ -166,6 +167,7 @@ mod tests {
             ("you", 0.0, -0.72, ""),
             ("Bye bye.", 0.0, -1.25, ""),
             ("I'm going to go to the bottom.", 0.0, -1.7, ""),
+            ("I am going to go there.", 0.7, -1.1, ""),
             ("He heard a muddled, raking sound.", 0.0, -0.97, "He heard a muddled, raking sound."),
             ("you", 0.5, -0.3, ""),
             ("Thank you.", 0.05, -0.2, "Thank you."),

@@ -98,6 +98,14 @@ pub struct Decoded {
     pub decode: Duration,
 }
 
+impl Decoded {
+    /// Whisper's own recipe: it thinks that nobody speaks, and does not believe what it wrote.
+    #[must_use]
+    pub fn nobody_speaks(&self) -> bool {
+        self.no_speech_prob > 0.6 && self.avg_logprob < -1.0
+    }
+}
+
 /// Why a decode came to an end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ending {
