@@ -1,7 +1,7 @@
 //! Measures how soon a decode ends after its flag was set: at random moments of decodes of 20 s of noise.
 //!
 //! ```text
-//! cargo run -p ptt-stt --example abort -- MODEL THREADS FRAMES TIMES
+//! cargo run -p ptt-stt --example abort -- native|whisper MODEL THREADS FRAMES TIMES
 //! ```
 #![allow(clippy::print_stdout, reason = "it prints what it was asked for")]
 
@@ -11,16 +11,21 @@ use std::time::{Duration, Instant};
 
 use ptt_messages::{Clip, Moment, Transcript};
 use ptt_stt::SttError;
-use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, WhisperEngine};
+use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, NativeEngine, WhisperEngine};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let mut next = |what: &str| args.next().ok_or(format!("missing argument: {what}"));
+    let engine = next("`native` or `whisper`")?;
     let model = PathBuf::from(next("MODEL")?);
     let threads: usize = next("THREADS")?.parse()?;
     let frames: u16 = next("FRAMES")?.parse()?;
     let times: u32 = next("TIMES")?.parse()?;
-    let mut engine = WhisperEngine::load(&model, "auto")?;
+    let mut engine: Box<dyn Engine> = match engine.as_str() {
+        "native" => Box::new(NativeEngine::load(&model, "en", threads)?),
+        "whisper" => Box::new(WhisperEngine::load(&model, "en")?),
+        other => return Err(format!("{other:?} is neither `native` nor `whisper`").into()),
+    };
     let mut x = 1_u32;
     let mut random = move || {
         x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

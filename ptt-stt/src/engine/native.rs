@@ -95,7 +95,7 @@ impl NativeEngine {
     /// The language that is spoken, as a place in Whisper's order; kept when it is sure.
     fn detect_language(&mut self, seen: &Seen, threads: usize) -> u32 {
         let words = &self.model.words;
-        let crew = Crew::new(&self.pool, threads);
+        let crew = Crew::new(&self.pool, threads, &|| false);
         let logits = step(&self.model, seen, &mut Past::new(&self.model), &[words.start], 0, crew);
         let range = words.languages();
         let mut odds = logits[0][range.start as usize..range.end as usize].to_vec();
@@ -121,14 +121,13 @@ impl NativeEngine {
         opening
     }
 
-    /// Chooses token after token, each time the likeliest. `None` when `over` said so in the middle.
+    /// Chooses token after token, each time the likeliest. `None` when it was over in the middle.
     fn write(
         &self,
         seen: &Seen,
         opening: &[Token],
         (most, loops_from): (usize, usize),
         crew: Crew<'_>,
-        over: &dyn Fn() -> bool,
     ) -> Option<Written> {
         let words = &self.model.words;
         let start = opening.iter().position(|token| *token == words.start).unwrap_or(0);
@@ -154,7 +153,7 @@ impl NativeEngine {
                 written.ending = Ending::Loop;
                 break;
             }
-            if over() {
+            if crew.over() {
                 return None;
             }
             logits = step(&self.model, seen, &mut past, &[token], 0, crew);
@@ -188,7 +187,6 @@ impl Engine for NativeEngine {
             return Err(ended());
         }
         let samples = &clip.samples()[..clip.samples().len().min(LONGEST_CLIP_SAMPLES)];
-        let threads = request.threads.min(self.pool.current_num_threads());
         let all = usize::from(FULL_FRAMES);
         let positions = match usize::from(request.frames) {
             frames if frames < all => {
@@ -198,17 +196,17 @@ impl Engine for NativeEngine {
             _ => Positions::new(all, all, 1),
         };
         let picture = self.model.spectrograph.of(samples, 2 * positions.dense);
-        let seen = encode(&self.model, &picture, &positions, Crew::new(&self.pool, threads), &over);
-        let seen = seen.ok_or_else(ended)?;
+        let crew = Crew::new(&self.pool, request.threads, &over);
+        let seen = encode(&self.model, &picture, &positions, crew).ok_or_else(ended)?;
         let language = match self.language {
             Some(language) => language,
-            None => self.detect_language(&seen, threads),
+            None => self.detect_language(&seen, request.threads),
         };
         let encoded = Moment::now();
         let opening = self.opening(request.prompt.reveal(), language);
         let limits = (max_tokens(clip.samples().len()), loops_from(samples.len()));
-        let crew = Crew::new(&self.pool, threads);
-        let written = self.write(&seen, &opening, limits, crew, &over).ok_or_else(ended)?;
+        let crew = Crew::new(&self.pool, request.threads, &over);
+        let written = self.write(&seen, &opening, limits, crew).ok_or_else(ended)?;
         let tokens = written.tokens.len();
         Ok(Decoded {
             text: Transcript::new(self.model.words.text(&written.tokens).trim()),

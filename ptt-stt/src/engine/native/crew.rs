@@ -8,15 +8,18 @@ use rayon::prelude::*;
 
 /// Fewer rows than this are not worth a piece of their own.
 const LEAST_ROWS: usize = 24;
+/// More rows than this (10 ms of work) are cut, so that a decode can be stopped between the pieces.
+const MOST_ROWS: usize = 128;
 /// Pieces per thread: more even out what disturbs, fewer read the weights less often.
 const PIECES: usize = 2;
 
 /// The threads that work on one decode.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Crew<'a> {
     /// `None` does everything on the thread that asks.
     pool: Option<&'a ThreadPool>,
     threads: usize,
+    over: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// Memory that pieces of work use again, one per thread.
@@ -33,26 +36,36 @@ thread_local! {
 }
 
 impl<'a> Crew<'a> {
-    /// `threads` of the pool's, or the thread that asks alone.
+    /// `threads` of the pool's, or the thread that asks alone. When `over` says so, nobody waits for what they do.
+    pub fn new(pool: &'a ThreadPool, threads: usize, over: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        let threads = threads.min(pool.current_num_threads());
+        Self { pool: (threads > 1).then_some(pool), threads, over }
+    }
+
+    /// Whether nobody waits for the work any more: what was done of it is of no use.
     #[must_use]
-    pub fn new(pool: &'a ThreadPool, threads: usize) -> Self {
-        Self { pool: (threads > 1).then_some(pool), threads }
+    pub fn over(&self) -> bool {
+        (self.over)()
     }
 
     /// Into how many rows `rows` are cut for the threads.
     #[must_use]
     pub fn rows_each(&self, rows: usize) -> usize {
         let pieces = if self.pool.is_some() { PIECES * self.threads } else { 1 };
-        rows.div_ceil(pieces).max(LEAST_ROWS)
+        rows.div_ceil(pieces).clamp(LEAST_ROWS, MOST_ROWS)
     }
 
-    /// Does `work` on each of `items`.
+    /// Does `work` on each of `items`, or on none of the rest when it is over.
     pub fn each<I>(&self, items: I, work: impl Fn(I::Item, &mut Memory) + Sync)
     where
         I: Iterator + Send,
         I::Item: Send,
     {
-        let work = |item| MEMORY.with_borrow_mut(|memory| work(item, memory));
+        let work = |item| {
+            if !self.over() {
+                MEMORY.with_borrow_mut(|memory| work(item, memory));
+            }
+        };
         match self.pool {
             None => items.for_each(work),
             Some(pool) => {
@@ -60,5 +73,11 @@ impl<'a> Crew<'a> {
                 pool.install(|| items.into_par_iter().with_max_len(1).for_each(work));
             }
         }
+    }
+}
+
+impl std::fmt::Debug for Crew<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Crew").field("threads", &self.threads).finish_non_exhaustive()
     }
 }

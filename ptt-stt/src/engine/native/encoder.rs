@@ -65,14 +65,8 @@ pub struct SeenHead {
     pub values: Panels,
 }
 
-/// Encodes. `None` when `over` said so in the middle.
-pub fn encode(
-    model: &Model,
-    picture: &Spectrogram,
-    positions: &Positions,
-    crew: Crew<'_>,
-    over: &(dyn Fn() -> bool + Sync),
-) -> Option<Seen> {
+/// Encodes. `None` when it was over in the middle.
+pub fn encode(model: &Model, picture: &Spectrogram, positions: &Positions, crew: Crew<'_>) -> Option<Seen> {
     let width = model.dims.audio_state as usize;
     let mut x = stem(model, picture, positions, crew);
     let chunk = crew.rows_each(positions.count()) * width;
@@ -85,14 +79,14 @@ pub fn encode(
             layer_norm(x, &layer.norm.gain, &layer.norm.bias, normed);
             linear(&layer.attend, normed, attend, &mut memory.strips);
         });
-        if over() {
+        if crew.over() {
             return None;
         }
         crew.each(heads.iter_mut().enumerate(), |(head, place), _| place.fill(&attend, head, width));
         crew.each(x.chunks_mut(chunk).zip(attend.chunks(3 * chunk)), |(x, attend), memory| {
             finish_layer(layer, x, attend, &heads, positions.weights.as_deref(), memory);
         });
-        if over() {
+        if crew.over() {
             return None;
         }
     }
@@ -113,7 +107,7 @@ pub fn encode(
             place.fill_from(both, head, 2 * width, 0, width)
         });
         seen.heads.push(heads);
-        if over() {
+        if crew.over() {
             return None;
         }
     }
