@@ -14,7 +14,6 @@ pub mod metrics;
 mod queue;
 mod sink;
 
-use actix::Actor;
 use ptt_messages::{OutputCommand, OutputEvent, Port};
 
 pub use config::{Backend, OutputConfig, Trailing, WriteMode};
@@ -42,5 +41,5 @@ pub fn spawn_with(
 ) -> Result<Port<OutputCommand>, OutputError> {
     metrics::describe(sink.name());
     let queue = queue::Queue::start(sink, config.trailing, events.clone())?;
-    Ok(Port::to(actor::NAME, &actor::Deliverer::new(queue, events).start()))
+    Ok(Port::start(actor::NAME, 100, actor::Deliverer::new(queue, events)))
 }
