@@ -121,6 +121,8 @@ pub(crate) fn run(args: &BenchArgs, config: Config) -> Result<ExitCode, Failure>
     })?;
     let usage = ProcessProbe::open().and_then(|mut probe| probe.sample());
     let rss = usage.map_err(|e| Failure::new(Exit::Failed, e.to_string()))?.rss_bytes;
+    // Where nothing is heard in time, no stage means anything.
+    stages.remove(&Way::FullContext);
     let totals: BTreeMap<Way, Total> = ways
         .into_iter()
         .map(|way| (way, Total::of(&lines, way, stages.remove(&way).unwrap_or_default().rows(), rss)))

@@ -138,10 +138,11 @@ impl Summary {
         })
     }
 
-    fn text(&self) -> String {
+    fn text(&self, by_source: Option<&BySource>) -> String {
         let mut lines = Vec::new();
         if let Some(wer) = self.wer {
             lines.push(format!("WER {} ({} edits in {} words)", percent(wer), self.edits, self.words));
+            lines.extend(by_source.map(ToString::to_string));
         }
         if let Some(p) = &self.release_to_text {
             lines.push(format!(
@@ -199,14 +200,11 @@ impl Total {
     pub(super) fn text(&self) -> String {
         let mut lines = Vec::new();
         if let Some(clips) = &self.clips {
-            lines.push(clips.text());
-            if !self.by_source.0.is_empty() {
-                lines.push(self.by_source.to_string());
-            }
+            lines.push(clips.text(Some(&self.by_source)));
         }
         for (title, summary) in [("joined takes", &self.joined), ("beside busy processes", &self.busy)] {
             if let Some(summary) = summary {
-                lines.push(format!("{title}\n  {}", summary.text().replace('\n', "\n  ")));
+                lines.push(format!("{title}\n  {}", summary.text(None).replace('\n', "\n  ")));
             }
         }
         if let Some(noise) = &self.noise {

@@ -55,7 +55,9 @@ fn the_figures_of_the_clips_stand_at_the_top_of_a_total() {
 }
 
 fn totals(lines: &[Line]) -> BTreeMap<Way, Total> {
-    let ways = [Way::Live, Way::Batch, Way::FullContext].into_iter().filter(|way| lines.iter().any(|l| l.strategy == *way));
+    let ways = [Way::Live, Way::Batch, Way::FullContext]
+        .into_iter()
+        .filter(|way| lines.iter().any(|l| l.strategy == *way));
     ways.map(|way| (way, Total::of(lines, way, Vec::new(), 0))).collect()
 }
 
