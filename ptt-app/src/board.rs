@@ -27,6 +27,9 @@ pub struct Status {
     pub take: Option<TakeId>,
     /// Takes that ended, by outcome.
     pub takes: Vec<(Outcome, u64)>,
+    /// Takes whose text was handed out and has not reached its sink.
+    #[serde(default)]
+    pub undelivered: Vec<TakeId>,
     /// Of the last take with a text.
     pub last: Option<LastText>,
     /// The last fault's message, until a text was delivered after it.
@@ -123,14 +126,24 @@ impl Status {
                     release_to_text_ms: release_to_text.as_secs_f64() * 1e3,
                     chars: text.chars(),
                 });
+                self.undelivered.push(*take);
             }
             ControllerEvent::Ended { outcome, .. } => match self.takes.iter_mut().find(|(o, _)| o == outcome)
             {
                 Some((_, n)) => *n += 1,
                 None => self.takes.push((*outcome, 1)),
             },
-            ControllerEvent::Delivered { .. } => self.fault = None,
-            ControllerEvent::Fault { fault, .. } => self.fault = Some(fault.message.clone()),
+            ControllerEvent::Delivered { take, .. } => {
+                self.undelivered.retain(|known| known != take);
+                self.fault = None;
+            }
+            ControllerEvent::Fault { take, fault } => {
+                if fault.component == Component::Output {
+                    // It is kept, and on its way no more.
+                    self.undelivered.retain(|known| Some(*known) != *take);
+                }
+                self.fault = Some(fault.message.clone());
+            }
             ControllerEvent::Part { component: Component::Keyboard, what } => self.keyboard.clone_from(what),
             ControllerEvent::Part { component: Component::Recorder, what } => {
                 self.microphone.clone_from(what)
@@ -148,16 +161,12 @@ pub(crate) struct Observer(pub(crate) Arc<Board>);
 
 impl Observer {
     pub(crate) fn start_on(board: Arc<Board>) -> Port<ControllerEvent> {
-        Port::to("observer", &Self(board).start())
+        Port::start("observer", 1_000, Self(board))
     }
 }
 
 impl Actor for Observer {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.set_mailbox_capacity(1_000);
-    }
 }
 
 impl Handler<Posted<ControllerEvent>> for Observer {
@@ -202,6 +211,28 @@ mod tests {
         assert_eq!(follower.try_iter().count(), 4);
         board.note(&ControllerEvent::Delivered { take: TakeId(2), sink: "file".into() });
         assert_eq!(board.status().fault, None);
+    }
+
+    #[test]
+    fn a_text_is_undelivered_until_its_sink_has_it_or_has_failed() {
+        let board = Board::default();
+        for take in [1, 2].map(TakeId) {
+            board.note(&ControllerEvent::Text {
+                take,
+                text: ptt_messages::Transcript::new("some words"),
+                path: TextPath::Ready,
+                release_to_text: Duration::ZERO,
+                timing: ptt_messages::SttTiming::default(),
+            });
+        }
+        assert_eq!(board.status().undelivered, [1, 2].map(TakeId));
+        board.note(&ControllerEvent::Delivered { take: TakeId(1), sink: "file".into() });
+        assert_eq!(board.status().undelivered, [TakeId(2)]);
+        let fault = |component| Fault::new(component, FaultKind::Broken, "it failed");
+        board.note(&ControllerEvent::Fault { take: Some(TakeId(2)), fault: fault(Component::Stt) });
+        assert_eq!(board.status().undelivered, [TakeId(2)]);
+        board.note(&ControllerEvent::Fault { take: Some(TakeId(2)), fault: fault(Component::Output) });
+        assert_eq!(board.status().undelivered, []);
     }
 
     #[test]

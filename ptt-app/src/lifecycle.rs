@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::System;
-use ptt_messages::{ControllerCommand, StateName};
+use ptt_messages::{ControllerCommand, KeyboardEvent, Moment, StateName};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 use tracing::{error, info, warn};
@@ -19,8 +19,8 @@ use crate::exit_code::{Exit, Failure};
 use crate::runtime_dir::{DaemonLock, runtime_dir};
 use crate::telemetry;
 
-/// How long a running take may still take when the daemon is asked to end.
-const FAREWELL: Duration = Duration::from_millis(1_800);
+/// How long a running take may still take when the daemon is asked to end; less than `TimeoutStopSec` of its unit.
+const FAREWELL: Duration = Duration::from_secs(4);
 /// How long a running take may hold up a new configuration.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -65,13 +65,26 @@ pub fn run_beside<T: Send + 'static>(
     builder: AppBuilder,
     then: impl FnOnce(App) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
+    run_beside_all(vec![builder], |mut apps| then(apps.remove(0)))
+}
+
+/// The same with several daemons on one system, in the order of their builders: for comparisons.
+///
+/// # Errors
+/// As [`run_beside`].
+pub fn run_beside_all<T: Send + 'static>(
+    builders: Vec<AppBuilder>,
+    then: impl FnOnce(Vec<App>) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     let system = System::new();
-    let app = system.block_on(async { builder.spawn() })?;
+    let spawned: Result<Vec<App>, Failure> =
+        system.block_on(async { builders.into_iter().map(AppBuilder::spawn).collect() });
+    let apps = spawned?;
     let handle = system.block_on(async { System::current() });
     let worker = std::thread::Builder::new()
         .name("ptt-command".into())
         .spawn(move || {
-            let done = then(app);
+            let done = then(apps);
             handle.stop();
             done
         })
@@ -158,6 +171,11 @@ fn watch_signals(app: &App, system: &System, reload: Reload, again: Arc<Next>) -
                 } else {
                     info!("ending");
                     again.take();
+                    // Whoever speaks stops here, and what was said so far becomes text. Anything else begins no take
+                    // by this: the daemon no longer listens when it comes.
+                    let at = Moment::now();
+                    app.inbox.commands.post_patiently(ControllerCommand::Disable);
+                    app.inbox.keyboard.post_patiently(KeyboardEvent::Toggled { at });
                     stop_when_idle(&app, &system, FAREWELL);
                 }
             }
@@ -166,14 +184,14 @@ fn watch_signals(app: &App, system: &System, reload: Reload, again: Arc<Next>) -
     Ok(handle)
 }
 
-/// Lets a running take finish, but not for longer than `patience`; on a thread of its own, so that a second signal is
-/// seen.
+/// Lets a running take finish and its text get out, but not for longer than `patience`; on a thread of its own, so that
+/// a second signal is seen.
 fn stop_when_idle(app: &App, system: &System, patience: Duration) {
     let (app, system) = (app.clone(), system.clone());
     let stop = move || {
         app.inbox.commands.post_patiently(ControllerCommand::Disable);
-        if !app.board.wait_until(patience, |s| s.state == StateName::Idle) {
-            warn!("a take did not end in time and is lost");
+        if !app.board.wait_until(patience, |s| s.state == StateName::Idle && s.undelivered.is_empty()) {
+            warn!("a take did not end in time, or its text did not get out, and is lost");
         }
         system.stop();
     };

@@ -32,10 +32,6 @@ impl RecorderActor {
 
 impl Actor for RecorderActor {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(100);
-    }
 }
 
 impl Handler<Posted<RecorderCommand>> for RecorderActor {

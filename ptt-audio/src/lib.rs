@@ -25,7 +25,6 @@ mod split;
 mod take;
 mod vad;
 
-use actix::Actor;
 use ptt_messages::{Port, RecorderCommand, RecorderEvent};
 
 pub use config::{AudioConfig, BackendKind, HostChoice, MicrophonePolicy, SilenceKind, WavPace};
@@ -42,6 +41,5 @@ pub use split::split_at_pauses;
 pub fn spawn(config: &AudioConfig, events: Port<RecorderEvent>) -> Result<Port<RecorderCommand>, AudioError> {
     metrics::describe();
     let source = source::choose(config)?;
-    let address = actor::RecorderActor::new(config, source, events)?.start();
-    Ok(Port::to("recorder", &address))
+    Ok(Port::start("recorder", 100, actor::RecorderActor::new(config, source, events)?))
 }

@@ -26,10 +26,6 @@ impl Feedback {
 
 impl Actor for Feedback {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.set_mailbox_capacity(100);
-    }
 }
 
 impl Handler<Posted<FeedbackCommand>> for Feedback {

@@ -15,7 +15,6 @@ pub mod metrics;
 mod player;
 pub mod tones;
 
-use actix::Actor;
 use ptt_messages::{FeedbackCommand, FeedbackEvent, Port};
 
 pub use config::{Backend, FeedbackConfig};
@@ -53,5 +52,5 @@ pub fn spawn_with(
         true => Some(booth::start(player, config.idle_pause_s.secs(), events.clone())?),
         false => None,
     };
-    Ok(Port::to(actor::NAME, &actor::Feedback::new(booth, events).start()))
+    Ok(Port::start(actor::NAME, 100, actor::Feedback::new(booth, events)))
 }

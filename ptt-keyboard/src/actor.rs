@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
-use ptt_messages::{Fault, KeyboardCommand, KeyboardEvent, Port, Posted};
+use ptt_messages::{Fault, FaultKind, KeyboardCommand, KeyboardEvent, Port, Posted};
 use tracing::debug;
 
 use crate::ACTOR;
@@ -13,6 +13,9 @@ use crate::key_thread::{KeyThread, Opener, Report};
 use crate::metrics::source_in_use;
 use crate::source::Backend;
 use crate::wake::Stop;
+
+/// How often a source that may not be read is tried: a udev rule gives the permission while the daemon runs.
+const WHEN_DENIED: Duration = Duration::from_secs(30);
 
 /// The actor.
 pub struct Keyboard {
@@ -91,12 +94,19 @@ impl Keyboard {
 
     fn try_later(&mut self, fault: Fault, held: Duration, ctx: &mut Context<Self>) {
         source_in_use(None);
-        self.state = if fault.kind.worth_retrying() {
-            let pause = self.backoff.after(held);
-            debug!(?pause, "key source is tried again");
-            State::Waiting(ctx.run_later(pause, |keyboard, ctx| keyboard.listen(ctx)))
-        } else {
-            State::Ignoring
+        let pause = match fault.kind {
+            FaultKind::Busy | FaultKind::Gone | FaultKind::Broken | FaultKind::Timeout => {
+                Some(self.backoff.after(held))
+            }
+            FaultKind::Denied => Some(WHEN_DENIED),
+            FaultKind::Misconfigured => None,
+        };
+        self.state = match pause {
+            Some(pause) => {
+                debug!(?pause, "key source is tried again");
+                State::Waiting(ctx.run_later(pause, |keyboard, ctx| keyboard.listen(ctx)))
+            }
+            None => State::Ignoring,
         };
         self.told = Some(fault);
     }
@@ -115,10 +125,6 @@ impl Keyboard {
 
 impl Actor for Keyboard {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.set_mailbox_capacity(100);
-    }
 }
 
 impl Drop for Keyboard {

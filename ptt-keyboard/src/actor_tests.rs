@@ -98,20 +98,39 @@ async fn a_broken_source_releases_fails_once_and_is_opened_again() {
 }
 
 #[actix::test]
-async fn what_only_the_user_can_mend_is_not_tried_again() {
+async fn a_wrong_configuration_is_not_tried_again() {
     tokio::time::pause();
     let world = World::new();
-    world.denied.store(true, Ordering::SeqCst);
+    world.unseen.store(true, Ordering::SeqCst);
     let (keyboard, mut told) = world.keyboard();
     for opened in 1..3 {
         keyboard.post(KeyboardCommand::Listen);
         assert!(matches!(
             told.recv().await,
-            Some(KeyboardEvent::Failed(Fault { kind: FaultKind::Denied, .. }))
+            Some(KeyboardEvent::Failed(Fault { kind: FaultKind::Misconfigured, .. }))
         ));
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert_eq!(world.opened.load(Ordering::SeqCst), opened);
     }
+}
+
+#[actix::test]
+async fn a_permission_that_is_given_later_is_found() {
+    tokio::time::pause();
+    let world = World::new();
+    world.denied.store(true, Ordering::SeqCst);
+    let (keyboard, mut told) = world.keyboard();
+    let began = tokio::time::Instant::now();
+    keyboard.post(KeyboardCommand::Listen);
+    assert!(matches!(told.recv().await, Some(KeyboardEvent::Failed(Fault { kind: FaultKind::Denied, .. }))));
+    while world.opened.load(Ordering::SeqCst) < 3 {
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    assert!(began.elapsed() >= 2 * WHEN_DENIED, "{:?}", began.elapsed());
+    assert!(told.try_recv().is_err(), "told once");
+    world.denied.store(false, Ordering::SeqCst);
+    assert_eq!(told.recv().await, Some(listening("evdev")));
 }
 
 #[actix::test]
@@ -199,6 +218,7 @@ struct World {
     inbox: Arc<Inbox<Option<Edge>>>,
     absent: Arc<AtomicBool>,
     denied: Arc<AtomicBool>,
+    unseen: Arc<AtomicBool>,
     really_down: Arc<AtomicBool>,
     opened: Arc<AtomicU32>,
 }
@@ -211,6 +231,7 @@ impl World {
             inbox: Arc::new(Inbox::new().unwrap()),
             absent: Arc::default(),
             denied: Arc::default(),
+            unseen: Arc::default(),
             really_down: Arc::new(AtomicBool::new(true)),
             opened: Arc::default(),
         }
@@ -223,6 +244,9 @@ impl World {
             world.opened.fetch_add(1, Ordering::SeqCst);
             if world.denied.load(Ordering::SeqCst) {
                 return Err(KeyboardError::Denied { names: vec!["AT keyboard".to_owned()], of: 1 });
+            }
+            if world.unseen.load(Ordering::SeqCst) {
+                return Err(KeyboardError::NoScript);
             }
             if world.absent.load(Ordering::SeqCst) {
                 return Err(KeyboardError::NoKeyboard);

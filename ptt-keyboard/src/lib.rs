@@ -22,7 +22,6 @@ mod wake;
 
 use std::sync::Arc;
 
-use actix::Actor;
 use ptt_messages::{KeyboardCommand, KeyboardEvent, Port};
 
 pub use chord::{CancelKey, Chord, ChordEvent, ChordTracker};
@@ -79,5 +78,5 @@ pub fn spawn_driven(
 }
 
 fn start(actor: Keyboard) -> Port<KeyboardCommand> {
-    Port::to(ACTOR, &actor.start())
+    Port::start(ACTOR, 100, actor)
 }

@@ -2,7 +2,7 @@
 
 use actix::dev::ToEnvelope;
 use actix::prelude::SendError;
-use actix::{Actor, Addr, Handler, Message, Recipient};
+use actix::{Actor, Addr, Context, Handler, Message, Recipient};
 
 use crate::Moment;
 use crate::stage::{MAILBOX_WAIT_SECONDS, MESSAGES_LOST_TOTAL, Stage};
@@ -72,6 +72,19 @@ impl<T: Send + Unpin + 'static> Port<T> {
         Self::new(actor, address.clone().recipient())
     }
 
+    /// Starts an actor on the current arbiter and gives the port to it. Its mailbox has `places` from the first message on;
+    /// set in [`Actor::started`] they would be 16 until it runs for the first time.
+    pub fn start<A>(name: &'static str, places: usize, actor: A) -> Self
+    where
+        A: Actor<Context = Context<A>> + Handler<Posted<T>>,
+    {
+        let address = A::create(|ctx| {
+            ctx.set_mailbox_capacity(places);
+            actor
+        });
+        Self::to(name, &address)
+    }
+
     /// Sends, or gives the message back.
     ///
     /// # Errors
@@ -129,5 +142,30 @@ impl<T: Send + 'static> Clone for Port<T> {
 impl<T: Send + 'static> std::fmt::Debug for Port<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Port").field("actor", &self.actor).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Idler;
+
+    impl Actor for Idler {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Posted<usize>> for Idler {
+        type Result = ();
+
+        fn handle(&mut self, _: Posted<usize>, _: &mut Context<Self>) {}
+    }
+
+    #[actix::test]
+    async fn a_mailbox_has_its_places_before_its_actor_runs() {
+        let port = Port::start("idler", 100, Idler);
+        // Nothing is awaited in between: the actor cannot run.
+        let taken = (0..200).take_while(|n| port.try_post(*n).is_ok()).count();
+        assert!((100..=102).contains(&taken), "{taken}");
     }
 }

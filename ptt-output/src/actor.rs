@@ -22,10 +22,6 @@ impl Deliverer {
 
 impl Actor for Deliverer {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.set_mailbox_capacity(100);
-    }
 }
 
 impl Handler<Posted<OutputCommand>> for Deliverer {

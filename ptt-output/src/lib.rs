@@ -18,7 +18,6 @@ mod queue;
 mod shape;
 mod sink;
 
-use actix::Actor;
 use ptt_messages::{OutputCommand, OutputEvent, Port};
 
 pub use config::{Backend, BadPhrase, OutputConfig, Phrase, Replacement, Spoken, Trailing, WriteMode};
@@ -47,5 +46,5 @@ pub fn spawn_with(
     metrics::describe(sink.name());
     let (shaper, post) = (shape::Shaper::new(config), post::Post::open(config)?);
     let queue = queue::Queue::start(sink, shaper, post, events.clone())?;
-    Ok(Port::to(actor::NAME, &actor::Deliverer::new(queue, events).start()))
+    Ok(Port::start(actor::NAME, 100, actor::Deliverer::new(queue, events)))
 }

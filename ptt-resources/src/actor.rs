@@ -103,7 +103,6 @@ impl Actor for ResourceManager {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.set_mailbox_capacity(100);
         if let Some(decision) = self.ledger.start() {
             self.perform(decision);
         }

@@ -13,7 +13,6 @@ mod ledger;
 pub mod metrics;
 mod probe;
 
-use actix::Actor;
 use ptt_messages::{Port, ResourceCommand, ResourceEvent};
 
 pub use config::{Backend, Residency, ResourcesConfig};
@@ -44,5 +43,5 @@ pub fn spawn_with(
 ) -> Port<ResourceCommand> {
     metrics::describe();
     let manager = actor::ResourceManager::new(config, probe, events);
-    Port::to(actor::NAME, &manager.start())
+    Port::start(actor::NAME, 100, manager)
 }

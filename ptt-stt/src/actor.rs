@@ -31,7 +31,9 @@ impl SttActor {
         open: Opener,
         events: Port<SttEvent>,
     ) -> Result<Port<SttCommand>, SttError> {
-        let context = Context::new();
+        let mut context = Context::new();
+        // Before anybody can have sent anything.
+        context.set_mailbox_capacity(100);
         let address = context.address();
         let reports = Port::to(ACTOR, &address);
         let manners = Manners {
@@ -91,10 +93,6 @@ impl SttActor {
 
 impl Actor for SttActor {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(100);
-    }
 }
 
 impl Handler<Posted<SttCommand>> for SttActor {

@@ -184,6 +184,28 @@ fn sigterm_ends_it_cleanly_also_in_a_take() {
 }
 
 #[test]
+fn sigterm_while_somebody_speaks_puts_out_what_was_said() {
+    for mode in ["hold", "toggle", "auto"] {
+        let more = format!(
+            "controller.mode = '{mode}'\noutput.sink = 'stdout'\nstt.canned_texts = ['so far']\nstt.canned_delay_ms = 500"
+        );
+        let mut daemon = DaemonBuilder::new().config(&hardware_free(&[&rig::bundled().file], &more)).start();
+        daemon.ask("press").unwrap();
+        daemon.recording();
+        // Until some of the clip was heard, which is played as fast as it is spoken.
+        std::thread::sleep(Duration::from_millis(1_500));
+        let asked = std::time::Instant::now();
+        let finished = daemon.stop();
+        assert_eq!(finished.out, "so far\n", "{mode}\n{}", finished.err);
+        assert!(
+            finished.status.success() && asked.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            asked.elapsed()
+        );
+    }
+}
+
+#[test]
 fn a_model_that_is_none_is_told_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("ggml-page.bin");

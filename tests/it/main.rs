@@ -8,6 +8,8 @@
 #![expect(clippy::unwrap_used, reason = "all of this is tests, the helpers between them too")]
 
 mod audio;
+mod bad_audio;
+mod bench;
 mod binary;
 mod controller;
 mod faults;

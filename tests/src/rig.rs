@@ -31,7 +31,7 @@ pub use keyboard::VirtualKeyboard;
 pub use metrics::{Metrics, Quantile, http_get};
 pub use process::{Finished, Process, Stream};
 pub use pulse::{Ear, PrivatePulse, Recording};
-pub use speech::{Spoken, bundled, easy_speech, model, speech, write_wav};
+pub use speech::{Spoken, bundled, easy_speech, foreign_speech, model, speech, write_wav};
 
 /// Set to make every skipped test a failed one: where the rigs are meant to be there.
 pub const REQUIRE_RIGS: &str = "PTT_REQUIRE_RIGS";

@@ -1,256 +1,251 @@
 //! `ptt-app bench`: clips played in real time as the microphone through the whole daemon, the chord held from the start
-//! of each to its end; or, without clips, many short takes on the configured microphone to see the latency budgets.
+//! of each to its end, live and batch in turn; or, without clips, many short takes on the configured microphone to see
+//! the latency budgets.
 
+mod busy;
 mod clips;
+mod joined;
+mod player;
+mod report;
+mod score;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
-use ptt_keyboard::Driver;
-use ptt_messages::ControllerCommand;
-use ptt_resources::{Probe, ProcessProbe, Usage};
-use serde::Serialize;
+use clap::{Args, ValueEnum};
+use metrics_util::debugging::Snapshotter;
+use ptt_resources::{Probe, ProcessProbe};
 
-use self::clips::BenchClip;
-use super::driver::{driven, press_for, wait_until_ready};
-use super::measure::{StageRow, TakeReport, next_take, stages, table};
-use super::stats::{Percentiles, ms};
+use self::busy::Neighbours;
+use self::clips::{BenchClip, Kind};
+use self::player::{Player, Seat, Way, idle_share};
+use self::report::{Comparison, Line, Total};
+use super::measure::StageSamples;
 use super::{models, say, say_json};
-use crate::builder::{App, AppBuilder};
 use crate::config::Config;
 use crate::exit_code::{Exit, Failure};
-use crate::wer::Errors;
 use crate::{lifecycle, telemetry};
 
 /// Flags of `bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// Directory of clips (WAV, FLAC, OGG, MP3).
-    #[arg(long, value_name = "DIR", required_unless_present = "takes")]
-    pub clips: Option<std::path::PathBuf>,
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["takes", "noise", "score"])]
+    pub clips: Option<PathBuf>,
     /// Tab-separated `id<TAB>transcript`; the id is a clip's name without its ending. Default: DIR/refs.tsv if there.
     #[arg(long, value_name = "FILE")]
-    pub refs: Option<std::path::PathBuf>,
-    /// `live` or `batch` instead of the configured strategy.
+    pub refs: Option<PathBuf>,
+    /// Which strategies play each clip, in turn. Both are also compared with batch at full context, where there are
+    /// transcripts. Default: both; with --takes the configured one.
     #[arg(long)]
-    pub strategy: Option<String>,
+    pub strategy: Option<Strategies>,
     /// Use only so many clips, spread evenly over the directory.
     #[arg(long)]
     pub limit: Option<usize>,
+    /// Play the clips also joined to takes of about so many seconds, with pauses between them.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=1_800))]
+    pub joined: Option<u64>,
+    /// Decides the pauses of joined takes.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Play also these clips, in which nothing is said, and count what is delivered.
+    #[arg(long, value_name = "DIR")]
+    pub noise: Option<PathBuf>,
+    /// Play each clip once more with so many busy processes beside it.
+    #[arg(long, value_name = "PROCESSES", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub busy: Option<u8>,
+    /// Wait for a line on standard input before each clip; its end ends the bench.
+    #[arg(long)]
+    pub step: bool,
     /// Without clips: so many takes of --hold-ms on the configured microphone.
-    #[arg(long, conflicts_with = "clips")]
+    #[arg(long, conflicts_with_all = ["clips", "noise", "joined"])]
     pub takes: Option<usize>,
     /// How long such a take is held.
     #[arg(long, default_value_t = 300)]
     pub hold_ms: u64,
-    /// One JSON object per clip and one for the total.
+    /// Play nothing: score the texts of another program, `id<TAB>text` in this file, against the transcripts.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["takes", "noise", "joined", "busy", "step"])]
+    pub score: Option<PathBuf>,
+    /// One JSON object per take, one per strategy for its total, and one for how they compare.
     #[arg(long)]
     pub json: bool,
 }
 
+/// Which strategies are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Strategies {
+    /// While the key is held.
+    Live,
+    /// After the release.
+    Batch,
+    /// Each, in turn.
+    Both,
+}
+
 pub(crate) fn run(args: &BenchArgs, config: Config) -> Result<ExitCode, Failure> {
+    if let Some(texts) = &args.score {
+        let beside = args.clips.as_ref().map(|dir| dir.join("refs.tsv"));
+        let references = args.refs.clone().or(beside);
+        let references = references
+            .ok_or_else(|| Failure::new(Exit::Usage, "--score needs the transcripts: give --refs FILE"))?;
+        score::run(texts, &references, args.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     telemetry::start_quiet_log(&config.log)?;
     models::check(&config.stt)?;
-    let mut sets: Vec<String> = vec!["controller.mode=hold".into(), "controller.once=false".into()];
-    sets.extend(args.strategy.iter().map(|s| format!("stt.strategy={s}")));
-    let plan = match &args.clips {
-        Some(dir) => {
-            let clips = clips::find(dir, args.refs.as_deref(), args.limit)?;
-            let files: Vec<_> = clips.iter().map(|c| c.path.display().to_string()).collect();
-            sets.push("audio.backend=wav".into());
-            sets.push("audio.wav_pace=real_time".into());
-            sets.push(format!("audio.wav={files:?}"));
-            clips
-        }
-        None => vec![BenchClip::unnamed(Duration::from_millis(args.hold_ms)); args.takes.unwrap_or(1)],
-    };
-    let config = config.overridden(&sets)?;
+    // A take of any length is a bench's, and each ends by its release.
+    let config = config.overridden(&[
+        "controller.mode=hold".into(),
+        "controller.once=false".into(),
+        "controller.max_take_s=3600".into(),
+    ])?;
+    let folder = tempfile::Builder::new().prefix("ptt-bench-").tempdir();
+    let folder =
+        folder.map_err(|e| Failure::new(Exit::Failed, format!("cannot make a temporary folder: {e}")))?;
+    let plan = plan(args, folder.path())?;
     let kept = telemetry::start_metrics_and_keep(&config.metrics);
-    let strategy = config.stt.strategy;
-    let (builder, hand) = driven(AppBuilder::new(config));
-    let (json, cpu_before) = (args.json, used()?.cpu);
-    let lines = lifecycle::run_beside(builder, move |app| {
-        let key = hand.get().ok_or_else(|| Failure::new(Exit::Failed, "the keyboard was not started"))?;
-        play(&app, key, &plan, json)
-    })?;
-    let usage = used()?;
-    let total =
-        Total::of(&lines, stages(&kept), Usage { cpu: usage.cpu.saturating_sub(cpu_before), ..usage });
-    if args.json {
-        say_json(&serde_json::json!({ "total": total, "strategy": strategy }))?;
-    } else {
-        say(total.text())?;
+    let ways = ways(args, &config, &plan);
+    let mut seats = Vec::new();
+    let mut builders = Vec::new();
+    for way in &ways {
+        let (seat, builder) = Seat::new(*way, &config, &plan, args.busy.is_some())?;
+        seats.push(seat);
+        builders.push(builder);
     }
+    let course = Course { plan, busy: args.busy, step: args.step, json: args.json };
+    let (lines, mut stages) = lifecycle::run_beside_all(builders, move |apps| {
+        let players = seats.into_iter().zip(apps).map(|(seat, app)| seat.taken_by(app));
+        course.run(&players.collect::<Result<Vec<_>, _>>()?, &kept)
+    })?;
+    let usage = ProcessProbe::open().and_then(|mut probe| probe.sample());
+    let rss = usage.map_err(|e| Failure::new(Exit::Failed, e.to_string()))?.rss_bytes;
+    // Where nothing is heard in time, no stage means anything.
+    stages.remove(&Way::FullContext);
+    let totals: BTreeMap<Way, Total> = ways
+        .into_iter()
+        .map(|way| (way, Total::of(&lines, way, stages.remove(&way).unwrap_or_default().rows(), rss)))
+        .collect();
+    conclude(&lines, &totals, args.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn used() -> Result<Usage, Failure> {
-    let read = ProcessProbe::open().and_then(|mut probe| probe.sample());
-    read.map_err(|e| Failure::new(Exit::Failed, e.to_string()))
-}
-
-/// What is printed of one clip.
-#[derive(Clone, Debug, Serialize)]
-struct Line {
-    id: String,
-    audio_s: f64,
-    outcome: ptt_messages::Outcome,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<ptt_messages::TextPath>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    release_to_text_ms: Option<f64>,
-    encode_ms: f64,
-    decode_ms: f64,
-    background_s: f64,
-    text: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reference: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    edits: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    words: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fault: Option<String>,
-}
-
-fn play(app: &App, key: &Driver, plan: &[BenchClip], json: bool) -> Result<Vec<Line>, Failure> {
-    let events = app.board.follow();
-    app.inbox.commands.post_patiently(ControllerCommand::Enable);
-    wait_until_ready(app)?;
-    let mut lines = Vec::new();
-    for clip in plan {
-        press_for(key, clip.length);
-        let report = next_take(&events, Duration::from_secs(120), |_| Ok(()))?;
-        let line = Line::of(clip, report);
-        if json {
-            say_json(&line)?;
-        } else if !clip.id.is_empty() {
-            say(line.text())?;
+/// The clips in the order in which they are played; a joined take follows the last of its clips.
+fn plan(args: &BenchArgs, folder: &std::path::Path) -> Result<Vec<BenchClip>, Failure> {
+    let mut plan = match (&args.clips, args.takes) {
+        (Some(dir), _) => clips::find(dir, args.refs.as_deref(), args.limit)?,
+        (None, Some(takes)) => vec![BenchClip::unnamed(Duration::from_millis(args.hold_ms)); takes],
+        (None, None) => Vec::new(),
+    };
+    if let Some(target) = args.joined {
+        let spoken: Vec<BenchClip> = plan.iter().filter(|clip| clip.kind == Kind::Clip).cloned().collect();
+        let joined = joined::write(&spoken, Duration::from_secs(target), args.seed, folder)?;
+        if joined.is_empty() {
+            let what = format!("the clips are too short to make a take of {target} s of them");
+            return Err(Failure::new(Exit::NoInput, what));
         }
-        lines.push(line);
-        wait_until_ready(app)?;
-    }
-    Ok(lines)
-}
-
-impl Line {
-    fn of(clip: &BenchClip, report: TakeReport) -> Self {
-        let errors = clip.reference.as_deref().map(|r| Errors::of(r, report.text.reveal()));
-        let millis = |d: Duration| d.as_secs_f64() * 1e3;
-        Self {
-            id: clip.id.clone(),
-            audio_s: clip.length.as_secs_f64(),
-            outcome: report.outcome,
-            path: report.path,
-            release_to_text_ms: report.release_to_text.map(millis),
-            encode_ms: millis(report.timing.encode),
-            decode_ms: millis(report.timing.decode),
-            background_s: report.timing.background.as_secs_f64(),
-            text: report.text.reveal().to_owned(),
-            reference: clip.reference.clone(),
-            edits: errors.map(|e| e.edits),
-            words: errors.map(|e| e.words),
-            fault: report.fault,
-        }
-    }
-
-    fn text(&self) -> String {
-        let latency = self.release_to_text_ms.map_or_else(|| "-".into(), ms);
-        let path = self.path.map_or(self.outcome.label(), ptt_messages::TextPath::label);
-        let errors = match (self.edits, self.words) {
-            (Some(edits), Some(words)) => format!("{edits}/{words}"),
-            _ => String::new(),
-        };
-        format!(
-            "{:<24}{:>6.1} s{:>8} ms  {:<9}{:>7}  {}",
-            self.id, self.audio_s, latency, path, errors, self.text
-        )
-    }
-}
-
-/// What is printed at the end.
-#[derive(Clone, Debug, Serialize)]
-struct Total {
-    takes: usize,
-    with_text: usize,
-    audio_s: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    wer: Option<f64>,
-    edits: usize,
-    words: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    release_to_text: Option<Percentiles>,
-    by_path: std::collections::BTreeMap<&'static str, usize>,
-    by_source: std::collections::BTreeMap<String, f64>,
-    background_s: f64,
-    cpu_s: f64,
-    rss_mib: f64,
-    stages: Vec<StageRow>,
-}
-
-impl Total {
-    fn of(lines: &[Line], stages: Vec<StageRow>, usage: Usage) -> Self {
-        let mut errors = Errors::default();
-        let mut by_source: std::collections::BTreeMap<String, Errors> = std::collections::BTreeMap::new();
-        let mut by_path = std::collections::BTreeMap::new();
-        for line in lines {
-            if let (Some(edits), Some(words)) = (line.edits, line.words) {
-                errors += Errors { edits, words };
-                let source = line.id.split(['-', '_']).next().unwrap_or_default().to_owned();
-                *by_source.entry(source).or_default() += Errors { edits, words };
+        for (last, clip, joint) in joined {
+            if !args.json {
+                say(format_args!("{}: {}", clip.id, joint.text(&spoken)))?;
             }
-            *by_path
-                .entry(line.path.map_or(line.outcome.label(), ptt_messages::TextPath::label))
-                .or_default() += 1;
-        }
-        let latencies: Vec<Duration> = lines
-            .iter()
-            .filter_map(|l| l.release_to_text_ms)
-            .map(|ms| Duration::from_secs_f64(ms / 1e3))
-            .collect();
-        Self {
-            takes: lines.len(),
-            with_text: lines.iter().filter(|l| !l.text.is_empty()).count(),
-            audio_s: lines.iter().map(|l| l.audio_s).sum(),
-            wer: (errors.words > 0).then(|| errors.rate()),
-            edits: errors.edits,
-            words: errors.words,
-            release_to_text: Percentiles::of(&latencies),
-            by_path,
-            by_source: by_source.into_iter().map(|(source, e)| (source, e.rate())).collect(),
-            background_s: lines.iter().map(|l| l.background_s).sum(),
-            cpu_s: usage.cpu.as_secs_f64(),
-            rss_mib: usage.rss_bytes as f64 / f64::from(1 << 20),
-            stages,
+            let after = plan.iter().position(|c| c.path == spoken[last].path).map_or(plan.len(), |n| n + 1);
+            plan.insert(after, clip);
         }
     }
+    if let Some(dir) = &args.noise {
+        plan.extend(clips::find_noise(dir)?);
+    }
+    Ok(plan)
+}
 
-    fn text(&self) -> String {
-        let mut lines = vec![String::new()];
-        if let Some(wer) = self.wer {
-            lines.push(format!("WER {:.2} % ({} edits in {} words)", wer * 100.0, self.edits, self.words));
-            let sources: Vec<String> =
-                self.by_source.iter().map(|(s, w)| format!("{s} {:.1} %", w * 100.0)).collect();
-            lines.push(format!("  by source: {}", sources.join(", ")));
+fn ways(args: &BenchArgs, config: &Config, plan: &[BenchClip]) -> Vec<Way> {
+    let both = || {
+        let mut ways = vec![Way::Live, Way::Batch];
+        if plan.iter().any(|clip| clip.kind == Kind::Clip && clip.reference.is_some()) {
+            ways.push(Way::FullContext);
         }
-        if let Some(p) = &self.release_to_text {
-            lines.push(format!(
-                "release to text: p50 {} ms, p95 {} ms, p99 {} ms, max {} ms",
-                ms(p.p50_ms),
-                ms(p.p95_ms),
-                ms(p.p99_ms),
-                ms(p.max_ms)
-            ));
+        ways
+    };
+    match args.strategy {
+        Some(Strategies::Live) => vec![Way::Live],
+        Some(Strategies::Batch) => vec![Way::Batch],
+        Some(Strategies::Both) => both(),
+        None if args.takes.is_some() => vec![config.stt.strategy.into()],
+        None => both(),
+    }
+}
+
+/// What is played and how.
+struct Course {
+    plan: Vec<BenchClip>,
+    busy: Option<u8>,
+    step: bool,
+    json: bool,
+}
+
+impl Course {
+    fn run(
+        &self,
+        players: &[Player],
+        kept: &Snapshotter,
+    ) -> Result<(Vec<Line>, BTreeMap<Way, StageSamples>), Failure> {
+        let mut lines = Vec::new();
+        let mut stages: BTreeMap<Way, StageSamples> = BTreeMap::new();
+        let idle = idle_share();
+        // What starting measured is of no take.
+        StageSamples::default().take_from(kept);
+        for (n, clip) in self.plan.iter().enumerate() {
+            if self.step && !told_to_go_on()? {
+                break;
+            }
+            for busy in [None, self.busy].into_iter().take(1 + usize::from(self.busy.is_some())) {
+                let _neighbours = Neighbours::start(busy.unwrap_or(0).into())?;
+                for at in 0..players.len() {
+                    // Another one begins with each clip, so that none always follows the same.
+                    let player = &players[(at + n) % players.len()];
+                    let rounds = player.way.rounds(clip, self.busy.is_some());
+                    if usize::from(busy.is_some()) >= rounds {
+                        continue;
+                    }
+                    let played = player.play(clip)?;
+                    stages.entry(player.way).or_default().take_from(kept);
+                    let line = Line::of(clip, player.way, busy.is_some(), played, idle);
+                    if self.json {
+                        say_json(&line)?;
+                    } else if !clip.id.is_empty() {
+                        say(line.text())?;
+                    }
+                    lines.push(line);
+                }
+            }
         }
-        let paths: Vec<String> = self.by_path.iter().map(|(path, n)| format!("{n} {path}")).collect();
-        lines.push(format!("takes: {} ({}), {:.1} s of audio", self.takes, paths.join(", "), self.audio_s));
-        lines.push(format!(
-            "processor: {:.1} s, of it {:.1} s in the background while keys were held; memory {:.0} MiB",
-            self.cpu_s, self.background_s, self.rss_mib
-        ));
-        lines.push(String::new());
-        lines.push(table(&self.stages));
-        lines.join("\n")
+        Ok((lines, stages))
+    }
+}
+
+/// Waits for a line on standard input; `false` at its end.
+fn told_to_go_on() -> Result<bool, Failure> {
+    let mut line = String::new();
+    let read = std::io::stdin().read_line(&mut line);
+    read.map(|bytes| bytes > 0)
+        .map_err(|e| Failure::new(Exit::Failed, format!("cannot read standard input: {e}")))
+}
+
+fn conclude(lines: &[Line], totals: &BTreeMap<Way, Total>, json: bool) -> Result<(), Failure> {
+    let comparison = Comparison::of(lines, totals);
+    for (way, total) in totals {
+        if json {
+            say_json(&serde_json::json!({ "total": total, "strategy": way }))?;
+        } else if totals.len() > 1 {
+            say(format_args!("\n== {}\n{}", way.label(), total.text()))?;
+        } else {
+            say(format_args!("\n{}", total.text()))?;
+        }
+    }
+    match (json, comparison.text()) {
+        (_, text) if text.is_empty() => Ok(()),
+        (true, _) => say_json(&serde_json::json!({ "comparison": comparison })),
+        (false, text) => say(format_args!("\n{text}")),
     }
 }

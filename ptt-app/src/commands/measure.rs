@@ -1,6 +1,7 @@
 //! What a command that runs a daemon inside itself measures: the raw values of the daemon's own metrics, and the events
 //! of its takes. Shared by `demo` and `bench`.
 
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -80,29 +81,40 @@ impl StageRow {
     }
 }
 
+/// What was measured of every stage, taken out of the daemon's metrics.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StageSamples(HashMap<Stage, Vec<Duration>>);
+
+impl StageSamples {
+    /// Adds what was measured since anybody last took something out of `kept`.
+    pub(crate) fn take_from(&mut self, kept: &Snapshotter) {
+        for (key, _, _, value) in kept.snapshot().into_vec() {
+            let key = key.key();
+            let label = key.labels().find(|l| l.key() == "stage").map(metrics::Label::value);
+            let stage = Stage::ALL.into_iter().find(|stage| label == Some(stage.label()));
+            let (Some(stage), DebugValue::Histogram(seconds)) = (stage, value) else { continue };
+            if key.name() == STAGE_SECONDS {
+                let durations = seconds.iter().map(|s| Duration::from_secs_f64(s.into_inner().max(0.0)));
+                self.0.entry(stage).or_default().extend(durations);
+            }
+        }
+    }
+
+    /// A row for every stage that was measured.
+    pub(crate) fn rows(&self) -> Vec<StageRow> {
+        let row = |stage: Stage| {
+            let target_ms = stage.target().map(|t| t.as_secs_f64() * 1e3);
+            Some(StageRow { stage, measured: Percentiles::of(self.0.get(&stage)?)?, target_ms })
+        };
+        Stage::ALL.into_iter().filter_map(row).collect()
+    }
+}
+
 /// Reads every stage that was measured since the last call; reading takes the values out.
 pub(crate) fn stages(kept: &Snapshotter) -> Vec<StageRow> {
-    let snapshot = kept.snapshot().into_vec();
-    let values = |stage: Stage| -> Vec<Duration> {
-        snapshot
-            .iter()
-            .filter(|(key, ..)| key.key().name() == STAGE_SECONDS)
-            .filter(|(key, ..)| key.key().labels().any(|l| l.key() == "stage" && l.value() == stage.label()))
-            .filter_map(|(.., value)| match value {
-                DebugValue::Histogram(seconds) => Some(seconds),
-                DebugValue::Counter(_) | DebugValue::Gauge(_) => None,
-            })
-            .flatten()
-            .map(|seconds| Duration::from_secs_f64(seconds.into_inner().max(0.0)))
-            .collect()
-    };
-    Stage::ALL
-        .into_iter()
-        .filter_map(|stage| {
-            let target_ms = stage.target().map(|t| t.as_secs_f64() * 1e3);
-            Some(StageRow { stage, measured: Percentiles::of(&values(stage))?, target_ms })
-        })
-        .collect()
+    let mut samples = StageSamples::default();
+    samples.take_from(kept);
+    samples.rows()
 }
 
 /// The table of stages as text, each beside its design target.

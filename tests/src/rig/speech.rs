@@ -33,6 +33,12 @@ pub fn speech() -> Vec<Spoken> {
     }
 }
 
+/// The clips in `other-languages` beside them; without that folder none.
+#[must_use]
+pub fn foreign_speech() -> Vec<Spoken> {
+    read_list(&speech_root().join("other-languages"))
+}
+
 /// Where those clips would be.
 pub(super) fn speech_root() -> PathBuf {
     std::env::var_os(SPEECH).map_or_else(|| workspace().join("../shared/speech"), PathBuf::from)
@@ -94,7 +100,7 @@ pub fn write_wav(file: &Path, clip: &Clip) -> anyhow::Result<()> {
     Ok(writer.finalize()?)
 }
 
-/// Reads `refs.tsv` (`id<TAB>text`); a clip without its file is left out.
+/// Reads `refs.tsv` (`id<TAB>text`, perhaps with more columns between); a clip without its file is left out.
 fn read_list(folder: &Path) -> Vec<Spoken> {
     let list = std::fs::read_to_string(folder.join("refs.tsv")).unwrap_or_default();
     list.lines()
@@ -102,7 +108,8 @@ fn read_list(folder: &Path) -> Vec<Spoken> {
         .filter_map(|(id, text)| {
             let file =
                 ["flac", "wav"].iter().map(|ext| folder.join(format!("{id}.{ext}"))).find(|f| f.is_file())?;
-            Some(Spoken { id: id.to_owned(), file, text: text.trim().to_owned() })
+            let text = text.rsplit('\t').next().unwrap_or_default().trim().to_owned();
+            Some(Spoken { id: id.to_owned(), file, text })
         })
         .collect()
 }

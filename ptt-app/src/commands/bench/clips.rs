@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::exit_code::{Exit, Failure};
 
 /// One clip, held from its start to its end.
@@ -13,13 +15,27 @@ pub(super) struct BenchClip {
     pub(super) id: String,
     pub(super) path: PathBuf,
     pub(super) length: Duration,
+    /// What is said in it; empty where nothing is.
     pub(super) reference: Option<String>,
+    pub(super) kind: Kind,
+}
+
+/// What a clip is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// Latency and words.
+    Clip,
+    /// The same of a long take.
+    Joined,
+    /// No text may come of it.
+    Noise,
 }
 
 impl BenchClip {
     /// A take of `length` on whatever the microphone is.
     pub(super) fn unnamed(length: Duration) -> Self {
-        Self { id: String::new(), path: PathBuf::new(), length, reference: None }
+        Self { id: String::new(), path: PathBuf::new(), length, reference: None, kind: Kind::Clip }
     }
 }
 
@@ -41,10 +57,7 @@ pub(super) fn find(dir: &Path, refs: Option<&Path>, limit: Option<usize>) -> Res
     }
     let references =
         match refs.map(Path::to_path_buf).or_else(|| Some(dir.join("refs.tsv")).filter(|p| p.is_file())) {
-            Some(path) => read_references(
-                &std::fs::read_to_string(&path)
-                    .map_err(|e| missing(format!("cannot read {}: {e}", path.display())))?,
-            ),
+            Some(path) => read_list(&path)?,
             None => HashMap::new(),
         };
     spread(files, limit)
@@ -52,13 +65,27 @@ pub(super) fn find(dir: &Path, refs: Option<&Path>, limit: Option<usize>) -> Res
         .map(|path| {
             let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let clip = ptt_audio::read_audio_file(&path).map_err(|e| Failure::from(e.fault()))?;
-            Ok(BenchClip { reference: references.get(&id).cloned(), length: clip.duration(), id, path })
+            let reference = references.get(&id).cloned();
+            let kind = if reference.as_deref() == Some("") { Kind::Noise } else { Kind::Clip };
+            Ok(BenchClip { reference, length: clip.duration(), id, path, kind })
         })
         .collect()
 }
 
-/// `id<TAB>transcript`; in three columns the transcript is the last one.
-fn read_references(text: &str) -> HashMap<String, String> {
+/// The clips of `dir`, in none of which anything is said.
+pub(super) fn find_noise(dir: &Path) -> Result<Vec<BenchClip>, Failure> {
+    let silent = |clip| BenchClip { reference: Some(String::new()), kind: Kind::Noise, ..clip };
+    Ok(find(dir, None, None)?.into_iter().map(silent).collect())
+}
+
+/// Reads `id<TAB>transcript` lines; in three columns the transcript is the last one.
+pub(super) fn read_list(path: &Path) -> Result<HashMap<String, String>, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::new(Exit::NoInput, format!("cannot read {}: {e}", path.display())))?;
+    Ok(parse_list(&text))
+}
+
+fn parse_list(text: &str) -> HashMap<String, String> {
     text.lines()
         .filter_map(|line| {
             let (id, rest) = line.split_once('\t')?;
@@ -88,9 +115,10 @@ mod tests {
 
     #[test]
     fn references_have_two_or_three_columns() {
-        let refs = read_references("a\tone two\nb\tde\tdrei vier\nbroken\n");
+        let refs = parse_list("a\tone two\nb\tde\tdrei vier\nbroken\nc\t\n");
         assert_eq!(refs["a"], "one two");
         assert_eq!(refs["b"], "drei vier");
-        assert_eq!(refs.len(), 2);
+        assert_eq!(refs["c"], "");
+        assert_eq!(refs.len(), 3);
     }
 }
