@@ -8,7 +8,7 @@ use ptt_messages::{Moment, Port, Posted, SttCommand, SttEvent};
 use crate::engine::CancelFlag;
 use crate::strategy::{Effect, Input, JobId, Note, Strategy};
 use crate::worker::{Manners, News, Opener, Order, Report, Worker};
-use crate::{SttConfig, SttError, metrics};
+use crate::{Backend, SttConfig, SttError, metrics};
 
 const ACTOR: &str = "stt";
 /// How much longer than its deadline an engine may take to notice it before it is given up.
@@ -38,7 +38,8 @@ impl SttActor {
         let reports = Port::to(ACTOR, &address);
         let manners = Manners {
             nice: i32::try_from(config.background_nice.get()).unwrap_or(0),
-            idle_cores: config.threads.get() == 0,
+            // The threads of our own engine do not wait for each other by spinning.
+            idle_cores: config.threads.get() == 0 && config.backend == Backend::Whisper,
         };
         let worker = Worker::start(1, open.clone(), manners, reports.clone())?;
         let strategy = Strategy::new(config.policy());

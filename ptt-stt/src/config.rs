@@ -23,7 +23,7 @@ pub struct SttConfig {
     pub language: String,
     /// `live` decodes while the key is held, `batch` after the release.
     pub strategy: StrategyKind,
-    /// Compute threads after the release; 0 = one per core that is idle at that moment, at most 8.
+    /// Compute threads after the release; 0 = one per core, at most 8 (whisper.cpp: per core that is idle at that moment).
     pub threads: Within<0, 64>,
     /// Compute threads while the key is held: capture and desktop keep the other cores.
     pub background_threads: Within<1, 64>,

@@ -195,11 +195,14 @@ fn timed(
     let request =
         DecodeRequest { frames: job.frames, prompt: job.prompt.clone(), threads, deadline: job.deadline };
     let mut work = || {
-        let before = thread_time();
+        let (began, before) = (Moment::now(), thread_time());
         let result = engine.decode(&job.clip, &request, cancel);
-        // The other compute threads are the engine's own and do the same.
-        let spent = thread_time().saturating_sub(before);
-        (result, spent * u32::try_from(threads).unwrap_or(u32::MAX))
+        let spent = match u32::try_from(threads).unwrap_or(u32::MAX) {
+            0 | 1 => thread_time().saturating_sub(before),
+            // The other compute threads are the engine's own: at most this.
+            threads => Moment::now().since(began) * threads,
+        };
+        (result, spent)
     };
     if !job.background || manners.nice == 0 {
         return work();
