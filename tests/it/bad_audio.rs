@@ -14,7 +14,7 @@ use Expected::{AtMostWords, Exactly, Like, Nothing};
 /// The files are there at once; longer than a tap.
 const HOLD: Duration = Duration::from_millis(200);
 /// For ten minutes of audio on a loaded machine. Whatever takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// All of a file is heard before its take is confirmed, and a loaded machine takes its time.
 const DEADLINES: &str = "controller.start_deadline_ms = 60000\ncontroller.stop_deadline_ms = 60000\ncontroller.decode_deadline_s = 60";
 
