@@ -25,6 +25,10 @@ const SEARCH: u64 = 6 * 16_000;
 /// Frames that must be quiet together to be a place between words; the closure of a plosive is shorter.
 const QUIET_FRAMES: usize = 10;
 
+/// Frames of silence after the release from which on the take is probably over. The rest of the hang is waited for all the
+/// same, but the engine need not wait with it.
+const ENDING_FRAMES: u64 = 2;
+
 const FRAME_LEN: u64 = FRAME as u64;
 
 /// The lengths that decide, in samples.
@@ -81,7 +85,7 @@ pub struct Take {
     marks: VecDeque<Mark>,
     /// Frames at the end that sound like speech and are not confirmed.
     maybes: u32,
-    /// The open segment was told as `Paused` and nothing was said since.
+    /// The open segment was told as `Paused` or `Ending` and nothing was said since.
     paused: bool,
     speech_frames: u64,
     sounding: bool,
@@ -192,8 +196,10 @@ impl Take {
             Verdict::Maybe => self.maybes += 1,
             Verdict::Silence => {
                 self.maybes = 0;
-                if self.release.is_none() {
-                    self.look_at_pause(history, told);
+                match self.release {
+                    None => self.look_at_pause(history, told),
+                    Some(release) if self.next >= release => self.look_at_end(history, told),
+                    Some(_) => {}
                 }
             }
         }
@@ -213,6 +219,14 @@ impl Take {
         if pause >= self.rules.commit_pause && last - first >= self.rules.commit_min {
             let middle = last + pause / FRAME_LEN / 2 * FRAME_LEN;
             told.push(self.commit(history, middle));
+        }
+    }
+
+    fn look_at_end(&mut self, history: &History, told: &mut Vec<RecorderEvent>) {
+        let Some((_, last)) = self.speech_until(self.next) else { return };
+        if self.next - last >= ENDING_FRAMES * FRAME_LEN && !self.paused {
+            self.paused = true;
+            told.push(RecorderEvent::Heard(self.segment(history, SegmentState::Ending, self.next)));
         }
     }
 

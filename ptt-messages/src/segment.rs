@@ -20,6 +20,8 @@ pub struct SegmentId {
 pub enum SegmentState {
     /// The speaker pauses; the same index may come again, longer, when speech goes on.
     Paused,
+    /// The key is up and the speaker seems to be done: most likely the tail will hold the same words.
+    Ending,
     /// Closed for good: the next audio belongs to the next index.
     Committed,
     /// The key is up and this is the rest of the take. Its clip is empty when nothing followed the last commit.

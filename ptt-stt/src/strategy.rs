@@ -48,6 +48,8 @@ struct Running {
     frames: u16,
     audio: Duration,
     background: bool,
+    /// Started before somebody waited for it.
+    early: bool,
     /// Started at a pause that may not be the segment's end.
     speculative: bool,
     since: Moment,
@@ -94,7 +96,7 @@ impl Strategy {
         if take.sealed {
             return;
         }
-        if segment.state != SegmentState::Paused {
+        if matches!(segment.state, SegmentState::Committed | SegmentState::Tail) {
             effects.push(Effect::Note(Note::Commit));
         }
         take.put(segment, self.policy.kind == StrategyKind::Live, effects);
@@ -199,8 +201,10 @@ impl Strategy {
                 .pieces
                 .get(&running.key)
                 .is_some_and(|piece| piece.needs(running.speech_end) && (piece.closed() || !piece.resumed));
+            let awaited = take.wanted.is_some()
+                || take.pieces.get(&running.key).is_some_and(|p| p.segment.state == SegmentState::Ending);
             let sooner_alone = running.background
-                && take.wanted.is_some()
+                && awaited
                 && self.policy.threads > self.policy.background_threads
                 && self.just_begun(running, at);
             needed && !sooner_alone
@@ -288,7 +292,8 @@ impl Strategy {
         let audio = clip.duration();
         let frames = piece.frames(&self.policy, &clip);
         let speech_end = piece.segment.speech_end;
-        let background = take.wanted.is_none();
+        // At the end somebody as good as waits.
+        let background = take.wanted.is_none() && piece.segment.state != SegmentState::Ending;
         let deadline = match &mut take.wanted {
             Some(wanted) => {
                 wanted.waited = true;
@@ -307,6 +312,7 @@ impl Strategy {
             frames,
             audio,
             background,
+            early: take.wanted.is_none(),
             speculative,
             since: at,
         });

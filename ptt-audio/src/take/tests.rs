@@ -43,7 +43,7 @@ impl Told {
         for event in events {
             match event {
                 RecorderEvent::Heard(segment) | RecorderEvent::Finished { tail: segment, .. }
-                    if segment.state != SegmentState::Paused =>
+                    if matches!(segment.state, SegmentState::Committed | SegmentState::Tail) =>
                 {
                     assert_eq!(segment.start, self.joined.len() as u64, "segments follow each other");
                     assert!((segment.start..=segment.end()).contains(&segment.speech_end));
@@ -115,7 +115,11 @@ fn takes_by_script() {
     assert_eq!(summary.pre_roll, Duration::from_millis(300));
     assert_eq!(summary.post_roll, Duration::ZERO);
     // Released in a word: it goes on to the end of the word and a little.
-    let summary = check(&[(0.5, false), (1.5, true), (1.0, false)], 1.8, &["Tail 0 0.0-2.1 speech to 2.0"]);
+    let summary = check(
+        &[(0.5, false), (1.5, true), (1.0, false)],
+        1.8,
+        &["Ending 0 0.0-2.0 speech to 2.0", "Tail 0 0.0-2.1 speech to 2.0"],
+    );
     assert!(summary.post_roll > Duration::from_millis(200) && summary.post_roll < Duration::from_millis(320));
     // Somebody who goes on and on.
     let summary = check(&[(0.5, false), (4.0, true)], 2.0, &["Tail 0 0.0-2.5 speech to 2.5"]);

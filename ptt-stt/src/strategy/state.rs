@@ -82,7 +82,10 @@ impl Piece {
 
     /// Whether its audio is final.
     pub(super) fn closed(&self) -> bool {
-        self.segment.state != SegmentState::Paused
+        match self.segment.state {
+            SegmentState::Paused | SegmentState::Ending => false,
+            SegmentState::Committed | SegmentState::Tail => true,
+        }
     }
 
     fn settled(&self) -> bool {
@@ -227,8 +230,8 @@ impl Take {
             }
             wanted.timing.encode += decoded.encode;
             wanted.timing.decode += decoded.decode;
-            if running.background {
-                // It was under way when the key came up.
+            if running.early {
+                // It was under way when somebody began to wait.
                 wanted.waited = true;
                 wanted.timing.audio += running.audio;
             }
@@ -282,7 +285,8 @@ impl Take {
             .map(|piece| u64::from(piece.frames(policy, &piece.segment.clip)))
             .sum();
         let affordable = self.speculated * 100 <= needed * policy.speculation_percent;
-        (open && fits && affordable).then_some(*key)
+        let ending = piece.segment.state == SegmentState::Ending;
+        (open && fits && (affordable || ending)).then_some(*key)
     }
 
     /// Words to know and the last words before a piece.

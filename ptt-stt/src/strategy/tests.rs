@@ -170,6 +170,35 @@ fn a_pause_that_was_the_end_has_its_text_ready() {
 }
 
 #[test]
+fn the_end_is_decoded_by_all_while_the_tail_is_waited_for() {
+    let ending = |speech_end, end| segment(1, 0, SegmentState::Ending, 0.0, speech_end, end);
+    let mut s = Script::live();
+    assert_eq!(s.hear(ending(2.0, 2.03)), ["decode 1 2.0s/384 finalx2"]);
+    s.later(30);
+    assert!(s.release(tail(0, 0.0, 2.0, 2.1), 1).is_empty());
+    assert_eq!(s.says(1, "One two."), ["complete #1 'One two.' tail"]);
+    // It was done before.
+    let mut s = Script::live();
+    s.hear(ending(2.0, 2.03));
+    assert_eq!(s.says(1, "One two."), ["partial '' 'One two.'"]);
+    assert_eq!(s.release(tail(0, 0.0, 2.0, 2.1), 1), ["complete #1 'One two.' ready"]);
+    // It was not the end.
+    let mut s = Script::live();
+    s.hear(ending(2.0, 2.03));
+    assert_eq!(s.resume(0), ["cancel 1"]);
+    assert_eq!(s.release(tail(0, 0.0, 2.3, 2.4), 1), ["decode 2 2.4s/384 finalx2"]);
+    // A decode in the background that has just begun gives way to one by all.
+    let mut s = Script::live();
+    s.hear(paused(0, 0.0, 1.0, 1.3));
+    s.says(1, "One.");
+    s.resume(0);
+    s.hear(paused(0, 0.0, 2.0, 2.3));
+    assert_eq!(s.hear(ending(2.0, 2.4)), ["cancel 2", "decode 3 2.2s/384 finalx2"]);
+    let mut s = Script::batch();
+    assert!(s.hear(ending(2.0, 2.03)).is_empty());
+}
+
+#[test]
 fn a_pause_in_the_middle_is_decoded_in_vain() {
     let mut s = Script::live();
     assert_eq!(s.hear(paused(0, 0.0, 2.0, 2.3)), ["decode 1 2.2s/384 backx1"]);
