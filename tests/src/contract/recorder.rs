@@ -171,7 +171,7 @@ fn check_segments(take: TakeId, events: &[RecorderEvent], tail: &Segment, summar
         assert_eq!((segment.id.index, segment.start), (index, end), "{segment:?}");
         assert!(segment.speech_end >= segment.start && segment.speech_end <= segment.end(), "{segment:?}");
         match segment.state {
-            SegmentState::Paused => {}
+            SegmentState::Paused | SegmentState::Ending => {}
             SegmentState::Committed => {
                 (index, end) = (index + 1, segment.end());
                 speech |= segment.has_speech();

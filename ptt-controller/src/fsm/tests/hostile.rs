@@ -55,9 +55,12 @@ fn any(dice: &mut Dice, watch: &Watch) -> Input {
         13 => Rec::Failed { take, fault: problem(dice) }.into(),
         14 => finished(take, dice.once_in(2)).into(),
         15 => Rec::Cleared { take }.into(),
-        16 => {
-            Rec::Heard(segment(take, 0, *dice.pick(&[SegmentState::Paused, SegmentState::Committed]))).into()
-        }
+        16 => Rec::Heard(segment(
+            take,
+            0,
+            *dice.pick(&[SegmentState::Paused, SegmentState::Ending, SegmentState::Committed]),
+        ))
+        .into(),
         17 => Rec::SpeechResumed { take, index: 0 }.into(),
         18 => complete(take, if dice.once_in(2) { "" } else { "hello" }).into(),
         19 => engine_failed(take, *dice.pick(&FaultKind::ALL)).into(),
