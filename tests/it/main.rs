@@ -15,6 +15,7 @@ mod controller;
 mod faults;
 mod feedback;
 mod kernel;
+mod kernel_keys;
 mod keyboard;
 mod metrics;
 mod output;
@@ -24,6 +25,7 @@ mod resources;
 mod rigs;
 mod stt;
 mod tidy;
+mod x11_keys;
 
 /// A section of the configuration from its TOML.
 fn section<T: serde::de::DeserializeOwned>(toml: &str) -> T {

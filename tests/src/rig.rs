@@ -18,6 +18,7 @@ mod metrics;
 mod process;
 mod pulse;
 mod speech;
+mod xserver;
 
 use std::fmt;
 use std::io::Write;
@@ -32,6 +33,7 @@ pub use metrics::{Metrics, Quantile, http_get};
 pub use process::{Finished, Process, Stream};
 pub use pulse::{Ear, PrivatePulse, Recording};
 pub use speech::{Spoken, bundled, easy_speech, foreign_speech, model, speech, write_wav};
+pub use xserver::{PrivateX, XKeys};
 
 /// Set to make every skipped test a failed one: where the rigs are meant to be there.
 pub const REQUIRE_RIGS: &str = "PTT_REQUIRE_RIGS";
