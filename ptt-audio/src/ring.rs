@@ -59,10 +59,12 @@ pub enum Loss {
     Changed,
     /// The sound system failed.
     Broken,
+    /// The sound system has put another device in its place.
+    Moved,
 }
 
 impl Loss {
-    const ALL: [Self; 4] = [Self::Gone, Self::ServerGone, Self::Changed, Self::Broken];
+    const ALL: [Self; 5] = [Self::Gone, Self::ServerGone, Self::Changed, Self::Broken, Self::Moved];
 
     /// For people.
     #[must_use]
@@ -72,6 +74,7 @@ impl Loss {
             Self::ServerGone => "the connection to the sound server broke",
             Self::Changed => "its format changed",
             Self::Broken => "the sound system reported an error",
+            Self::Moved => "the sound system put another one in its place",
         }
     }
 
@@ -79,7 +82,7 @@ impl Loss {
     #[must_use]
     pub const fn kind(self) -> FaultKind {
         match self {
-            Self::Gone | Self::ServerGone => FaultKind::Gone,
+            Self::Gone | Self::ServerGone | Self::Moved => FaultKind::Gone,
             Self::Changed | Self::Broken => FaultKind::Broken,
         }
     }

@@ -117,8 +117,16 @@ impl PrivatePulse {
     /// # Errors
     /// When the server refuses.
     pub fn plug_microphone(&mut self) -> anyhow::Result<()> {
-        self.pactl(&["load-module", "module-null-sink", MIC[0], MIC[1], MIC[2], MIC[3], MIC[4]])?;
+        self.pactl(&[&["load-module", "module-null-sink"], &MIC[..]].concat())?;
         self.wake_microphone()
+    }
+
+    /// Makes another source the default one, as a user does in the desktop's settings.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn choose_microphone(&self, source: &str) -> anyhow::Result<()> {
+        self.pactl(&["set-default-source", source]).map(drop)
     }
 
     /// Kills the server: clients get an error.
@@ -256,11 +264,19 @@ impl Recording {
 }
 
 /// Without `norewinds` the monitor's recording is up to 1.8 s short.
-const MIC: [&str; 5] = ["sink_name=mic", "rate=48000", "channels=1", "format=s16le", "norewinds=1"];
+const MIC: [&str; 6] = [
+    "sink_name=mic",
+    "sink_properties=device.description=Mic",
+    "rate=48000",
+    "channels=1",
+    "format=s16le",
+    "norewinds=1",
+];
 
 fn serve(folder: &Path) -> anyhow::Result<Process> {
     let socket = format!("socket={}/pulse.sock", folder.display());
-    let protocol = format!("module-native-protocol-unix auth-anonymous=1 {socket}");
+    // Not anonymous: as on a desktop, who has no cookie is known by the user it runs as.
+    let protocol = format!("module-native-protocol-unix {socket}");
     let mic = format!("module-null-sink {}", MIC.join(" "));
     Process::spawn(
         Command::new("pulseaudio")
