@@ -129,6 +129,18 @@ impl PrivatePulse {
         self.pactl(&["set-default-source", source]).map(drop)
     }
 
+    /// Plays silence into a sink, `mic` or `out`. An idle null sink has two seconds of latency, and a new recording of it
+    /// loses its start: somebody has to play.
+    ///
+    /// # Errors
+    /// When `pacat` cannot be started.
+    pub fn keep_awake(&self, sink: &str) -> anyhow::Result<Process> {
+        let silence = ["--raw", "--rate=48000", "--channels=1", "--format=s16le", "/dev/zero"];
+        Process::spawn(
+            self.client("pacat").args(["--playback", "--latency-msec=10", "-d", sink]).args(silence),
+        )
+    }
+
     /// Kills the server: clients get an error.
     pub fn kill(&mut self) {
         self.keep_alive = None;
@@ -177,14 +189,10 @@ impl PrivatePulse {
         Ok(pulse)
     }
 
-    /// An idle null sink has two seconds of latency and a new recording of it loses its start: somebody has to play.
     fn wake_microphone(&mut self) -> anyhow::Result<()> {
         self.pactl(&["set-default-source", "mic.monitor"])?;
         self.pactl(&["set-default-sink", "out"])?;
-        let silence = ["--raw", "--rate=48000", "--channels=1", "--format=s16le", "/dev/zero"];
-        self.keep_alive = Some(Process::spawn(
-            self.client("pacat").args(["--playback", "--latency-msec=10", "-d", "mic"]).args(silence),
-        )?);
+        self.keep_alive = Some(self.keep_awake("mic")?);
         self.await_output(&["list", "short", "sink-inputs"], "the silent client")
     }
 

@@ -34,8 +34,7 @@ impl Client {
     /// # Errors
     /// When there is no server, or it does not answer, or does not let us in.
     pub fn connect(address: &Address, cookie: Vec<u8>) -> Result<Self, ProtocolError> {
-        let socket = address.connect(PATIENCE)?;
-        let mut client = Self { socket, packets: Packets::default(), version: MAX_VERSION, requests: 0 };
+        let mut client = Self::over(address.connect(PATIENCE)?);
         let auth = AuthParams { version: MAX_VERSION, supports_shm: false, supports_memfd: false, cookie };
         let reply: AuthReply = client.request(&Command::Auth(auth))?;
         if reply.version < MIN_VERSION {
@@ -47,6 +46,11 @@ impl Client {
         us.set(Prop::ApplicationProcessId, CString::new(std::process::id().to_string()).unwrap_or_default());
         let _: SetClientNameReply = client.request(&Command::SetClientName(us))?;
         Ok(client)
+    }
+
+    /// Over a connection on which nothing was said yet.
+    pub fn over(socket: UnixStream) -> Self {
+        Self { socket, packets: Packets::default(), version: MAX_VERSION, requests: 0 }
     }
 
     /// Asks for something and waits for the answer. What else comes meanwhile is left out.
@@ -78,17 +82,19 @@ impl Client {
     }
 }
 
-/// Waits for more bytes.
+/// Waits for more bytes. Says whether there may be still more.
 ///
 /// # Errors
 /// When the connection has ended, or nothing came within its time limit.
-pub fn receive(mut socket: &UnixStream, packets: &mut Packets) -> io::Result<()> {
+pub fn receive(mut socket: &UnixStream, packets: &mut Packets) -> io::Result<bool> {
     loop {
-        match socket.read(packets.space()) {
+        let space = packets.space();
+        let room = space.len();
+        match socket.read(space) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(bytes) => {
                 packets.received(bytes);
-                return Ok(());
+                return Ok(bytes == room);
             }
             // A process that was stopped and goes on.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use pulseaudio::protocol::{DESCRIPTOR_SIZE, Descriptor, ProtocolError, read_descriptor};
 
-/// Bytes that are read at once: 20 ms of stereo at 96 kHz.
-const BUFFER: usize = 16 << 10;
+/// Bytes that are read at once: 80 ms of stereo at 48 kHz.
+const BUFFER: usize = 32 << 10;
 
 /// No server has that much to say, even of a hundred sources.
 const LONGEST_COMMAND: usize = 1 << 20;

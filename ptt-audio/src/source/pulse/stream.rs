@@ -1,11 +1,15 @@
 //! The thread that hears a record stream. It copies audio into the hand-over and flags the stream's end; it neither
 //! allocates nor locks nor logs for a block.
+//!
+//! A server delivers in crumbs, hundreds a second. In a take each is read as it comes; between takes the thread naps after
+//! each reading, and what has come meanwhile waits in the socket. A take begins with a place in what was heard before the
+//! press, so nobody waits for the nap to end.
 
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use ptt_messages::Moment;
@@ -20,9 +24,16 @@ use crate::source::{Cue, Stream};
 /// Bytes of a sample: the server converts whatever the device has.
 pub const SAMPLE: usize = size_of::<f32>();
 
+/// How long the thread naps. Far less than the server and the socket hold.
+const NAP: Duration = Duration::from_millis(50);
+
 /// A stream that is heard. Dropping it hangs up, which ends the thread; a server that is frozen is not waited for.
 #[derive(Debug)]
-pub struct Heard(Arc<UnixStream>);
+pub struct Heard {
+    socket: Arc<UnixStream>,
+    in_take: Arc<AtomicBool>,
+    thread: Thread,
+}
 
 impl Heard {
     /// Starts to hear the stream `channel`.
@@ -32,26 +43,35 @@ impl Heard {
     pub fn start(client: Client, channel: u32, feed: Feed) -> std::io::Result<Self> {
         let Client { socket, packets, version, .. } = client;
         socket.set_read_timeout(None)?;
-        let socket = Arc::new(socket);
+        let (socket, in_take) = (Arc::new(socket), Arc::new(AtomicBool::new(false)));
+        let mut line = Line { channel, version, feed, in_take: Arc::clone(&in_take) };
         let ours = Arc::clone(&socket);
-        let mut line = Line { channel, version, feed };
-        thread::Builder::new().name("ptt-pulse".to_owned()).spawn(move || line.listen(&ours, packets))?;
-        Ok(Self(socket))
+        let thread = thread::Builder::new()
+            .name("ptt-pulse".to_owned())
+            .spawn(move || line.listen(&ours, packets))?
+            .thread()
+            .clone();
+        Ok(Self { socket, in_take, thread })
     }
 }
 
 impl Stream for Heard {
     fn take_begins(&mut self, _press: Moment) -> Result<Cue, AudioError> {
+        self.in_take.store(true, Relaxed);
+        self.thread.unpark();
         Ok(Cue::Live)
     }
 
-    fn take_ends(&mut self) {}
+    fn take_ends(&mut self) {
+        self.in_take.store(false, Relaxed);
+    }
 }
 
 impl Drop for Heard {
     fn drop(&mut self) {
         // It fails when the server has hung up first.
-        let _ = self.0.shutdown(Shutdown::Both);
+        let _ = self.socket.shutdown(Shutdown::Both);
+        self.thread.unpark();
     }
 }
 
@@ -59,16 +79,22 @@ struct Line {
     channel: u32,
     version: u16,
     feed: Feed,
+    in_take: Arc<AtomicBool>,
 }
 
 impl Line {
     fn listen(&mut self, socket: &UnixStream, mut packets: Packets) {
+        let mut more = true;
         let loss = loop {
             if let Err(loss) = self.hear(&mut packets) {
                 break loss;
             }
-            if receive(socket, &mut packets).is_err() {
-                break Loss::ServerGone;
+            if !more && !self.in_take.load(Relaxed) {
+                thread::park_timeout(NAP);
+            }
+            match receive(socket, &mut packets) {
+                Ok(full) => more = full,
+                Err(_) => break Loss::ServerGone,
             }
         };
         self.feed.tally().lose(loss);
@@ -78,17 +104,19 @@ impl Line {
 
     /// Hands over what has come.
     fn hear(&mut self, packets: &mut Packets) -> Result<(), Loss> {
+        let now = Moment::now();
         while let Some(piece) = packets.next().map_err(|_| Loss::Broken)? {
             match piece {
                 Piece::Audio { channel, bytes } if channel == self.channel => {
                     // It is as old as it is long, at least; asking the server for more would cost more than it tells.
                     let (samples, _) = bytes.as_chunks::<SAMPLE>();
-                    self.feed.push(samples, Duration::ZERO, f32::from_le_bytes);
+                    self.feed.store(now, samples, Duration::ZERO, f32::from_le_bytes);
                 }
                 Piece::Audio { .. } => {}
                 Piece::Command(bytes) => self.obey(bytes)?,
             }
         }
+        self.feed.tell();
         Ok(())
     }
 
@@ -128,7 +156,7 @@ mod tests {
         let (feed, drain) = hand_over(48_000, 2, thread::current());
         let mut packets = Packets::default();
         packets.set_frame(2 * SAMPLE);
-        (Line { channel: CHANNEL, version: MAX_VERSION, feed }, packets, drain)
+        (Line { channel: CHANNEL, version: MAX_VERSION, feed, in_take: Arc::default() }, packets, drain)
     }
 
     fn put(packets: &mut Packets, bytes: &[u8]) {
@@ -192,13 +220,21 @@ mod tests {
 
     #[test]
     fn the_end_of_either_side_ends_the_thread() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let (mut line, packets, drain) = line();
-        let heard = Heard(Arc::new(ours.try_clone().unwrap()));
-        let thread = thread::spawn(move || line.listen(&ours, packets));
-        drop(heard);
-        thread.join().unwrap();
-        assert_eq!(drain.tally().lost(), Some(Loss::ServerGone));
-        drop(theirs);
+        for hang_up in [true, false] {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let (feed, drain) = hand_over(48_000, 2, thread::current());
+            let heard = Heard::start(Client::over(ours), CHANNEL, feed).unwrap();
+            let _other = if hang_up {
+                drop(theirs);
+                (Some(heard), None)
+            } else {
+                drop(heard);
+                (None, Some(theirs))
+            };
+            while drain.tally().lost().is_none() {
+                thread::park();
+            }
+            assert_eq!(drain.tally().lost(), Some(Loss::ServerGone));
+        }
     }
 }
