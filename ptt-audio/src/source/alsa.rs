@@ -87,7 +87,8 @@ fn devices() -> Vec<(String, String)> {
     hints
         .filter(|hint| hint.direction != Some(Direction::Playback))
         .filter_map(|hint| {
-            let id = hint.name?;
+            // "null" hears nothing and always opens.
+            let id = hint.name.filter(|id| id != "null")?;
             let name = hint.desc.as_deref().and_then(|text| text.lines().next()).unwrap_or(&id).to_owned();
             Some((name, id))
         })

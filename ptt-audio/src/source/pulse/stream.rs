@@ -86,11 +86,11 @@ impl Line {
     fn listen(&mut self, socket: &UnixStream, mut packets: Packets) {
         let mut more = true;
         let loss = loop {
-            if let Err(loss) = self.hear(&mut packets) {
-                break loss;
-            }
-            if !more && !self.in_take.load(Relaxed) {
-                thread::park_timeout(NAP);
+            match self.hear(&mut packets) {
+                // Not before the first audio, for which somebody may wait.
+                Ok(true) if !more && !self.in_take.load(Relaxed) => thread::park_timeout(NAP),
+                Ok(_) => {}
+                Err(loss) => break loss,
             }
             match receive(socket, &mut packets) {
                 Ok(full) => more = full,
@@ -102,22 +102,24 @@ impl Line {
         let _ = socket.shutdown(Shutdown::Both);
     }
 
-    /// Hands over what has come.
-    fn hear(&mut self, packets: &mut Packets) -> Result<(), Loss> {
+    /// Hands over what has come. Says whether any of it was audio.
+    fn hear(&mut self, packets: &mut Packets) -> Result<bool, Loss> {
         let now = Moment::now();
+        let mut audio = false;
         while let Some(piece) = packets.next().map_err(|_| Loss::Broken)? {
             match piece {
                 Piece::Audio { channel, bytes } if channel == self.channel => {
                     // It is as old as it is long, at least; asking the server for more would cost more than it tells.
                     let (samples, _) = bytes.as_chunks::<SAMPLE>();
                     self.feed.store(now, samples, Duration::ZERO, f32::from_le_bytes);
+                    audio = true;
                 }
                 Piece::Audio { .. } => {}
                 Piece::Command(bytes) => self.obey(bytes)?,
             }
         }
         self.feed.tell();
-        Ok(())
+        Ok(audio)
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "of the server's hundred commands few are about us")]
