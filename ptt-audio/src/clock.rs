@@ -88,14 +88,14 @@ impl SampleClock {
 #[derive(Debug, Default)]
 pub struct GapWatch {
     begin: Option<Moment>,
-    blocks: u32,
+    second: Option<Moment>,
     earliest: Duration,
     before: Option<Duration>,
 }
 
 impl GapWatch {
-    /// Blocks whose earliest counts.
-    const BLOCKS: u32 = 100;
+    /// Of the blocks of so long the earliest counts. By the clock, because what waited while we did not run comes at once.
+    const SECOND: Duration = Duration::from_secs(1);
     /// Two clocks drift apart by less than this in that time.
     const SMALLEST: Duration = Duration::from_millis(5);
 
@@ -105,12 +105,15 @@ impl GapWatch {
         let begin = *self.begin.get_or_insert(at);
         // A second of reserve, because the first block may be a late one.
         let apart = (at + Duration::from_secs(1)).since(begin + length(samples));
-        self.earliest = if self.blocks == 0 { apart } else { self.earliest.min(apart) };
-        self.blocks += 1;
-        if self.blocks < Self::BLOCKS {
+        let Some(second) = self.second else {
+            (self.second, self.earliest) = (Some(at), apart);
+            return None;
+        };
+        self.earliest = self.earliest.min(apart);
+        if at.since(second) < Self::SECOND {
             return None;
         }
-        self.blocks = 0;
+        self.second = None;
         let grown = self.before.map_or(Duration::ZERO, |before| self.earliest.saturating_sub(before));
         self.before = Some(self.earliest);
         (grown >= Self::SMALLEST).then_some(grown)
@@ -190,5 +193,16 @@ mod tests {
             missed.extend(watch.note(block * 160, at(5_000 + block * 10 + dropped + late)));
         }
         assert_eq!(missed, [Duration::from_millis(110)]);
+    }
+
+    #[test]
+    fn what_waited_while_we_stood_still_is_not_missed() {
+        let mut watch = GapWatch::default();
+        for block in 0..3_000u64 {
+            // Crumbs of 2 ms; from 7 to 10 s nobody took them.
+            let arrival = 5_000 + block * 2;
+            let arrival = if (7_000..10_000).contains(&arrival) { 10_000 } else { arrival };
+            assert_eq!(watch.note(block * 32, at(arrival)), None, "{block}");
+        }
     }
 }

@@ -30,7 +30,7 @@ use ptt_messages::{Port, RecorderCommand, RecorderEvent};
 pub use config::{AudioConfig, BackendKind, HostChoice, MicrophonePolicy, SilenceKind, WavPace};
 pub use error::AudioError;
 pub use file::read_audio_file;
-pub use source::cpal::{InputDeviceInfo, list_devices};
+pub use source::microphone::{InputDeviceInfo, list_devices};
 pub use split::split_at_pauses;
 
 /// Starts the recorder on the current arbiter. Opens nothing until it is told to.

@@ -16,6 +16,7 @@ use crate::error::AudioError;
 use crate::history::{CAPACITY, History};
 use crate::link::Link;
 use crate::metrics::Handles;
+use crate::ring::Loss;
 use crate::source::Cue;
 use crate::take::{Rules, Take};
 use crate::vad::{FRAME, Vad};
@@ -307,6 +308,12 @@ impl Recorder {
     fn look_for_loss(&mut self, now: Moment) {
         let Some(opened) = self.link.opened() else { return };
         if let Some(loss) = opened.drain.tally().lost() {
+            if loss == Loss::Moved && self.running.is_none() {
+                tracing::info!("the sound system put another microphone in place of ours; opening that one");
+                self.publish();
+                self.close();
+                return self.open(now);
+            }
             self.lose(&AudioError::Lost { reason: loss.reason(), kind: loss.kind() }, now);
             return;
         }

@@ -59,10 +59,12 @@ pub enum Loss {
     Changed,
     /// The sound system failed.
     Broken,
+    /// The sound system has put another device in its place.
+    Moved,
 }
 
 impl Loss {
-    const ALL: [Self; 4] = [Self::Gone, Self::ServerGone, Self::Changed, Self::Broken];
+    const ALL: [Self; 5] = [Self::Gone, Self::ServerGone, Self::Changed, Self::Broken, Self::Moved];
 
     /// For people.
     #[must_use]
@@ -72,6 +74,7 @@ impl Loss {
             Self::ServerGone => "the connection to the sound server broke",
             Self::Changed => "its format changed",
             Self::Broken => "the sound system reported an error",
+            Self::Moved => "the sound system put another one in its place",
         }
     }
 
@@ -79,7 +82,7 @@ impl Loss {
     #[must_use]
     pub const fn kind(self) -> FaultKind {
         match self {
-            Self::Gone | Self::ServerGone => FaultKind::Gone,
+            Self::Gone | Self::ServerGone | Self::Moved => FaultKind::Gone,
             Self::Changed | Self::Broken => FaultKind::Broken,
         }
     }
@@ -166,6 +169,12 @@ impl Feed {
         age: Duration,
         to_f32: impl Fn(T) -> f32,
     ) {
+        self.store(arrived, data, age, to_f32);
+        self.tell();
+    }
+
+    /// [`Feed::push_at`] of one of several blocks that came at once; [`Feed::tell`] comes after the last.
+    pub fn store<T: Copy>(&mut self, arrived: Moment, data: &[T], age: Duration, to_f32: impl Fn(T) -> f32) {
         let whole = data.len() / self.channels * self.channels;
         let room =
             if self.blocks.is_full() { 0 } else { self.samples.slots() / self.channels * self.channels };
@@ -184,8 +193,11 @@ impl Feed {
         if taken < whole {
             self.tally.dropped.fetch_add((whole - taken) as u64, Relaxed);
         }
-        // A sound server may deliver in crumbs of 2 ms, and waking costs more than a crumb is worth.
         self.unheard += whole / self.channels;
+    }
+
+    /// Wakes our thread, if it is worth it: a sound server may deliver in crumbs of 2 ms.
+    pub fn tell(&mut self) {
         if self.unheard >= self.rate_hz as usize / WAKES_PER_S {
             self.unheard = 0;
             self.wake.unpark();

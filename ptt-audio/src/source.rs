@@ -1,8 +1,11 @@
 //! Where audio comes from: the seam between the recorder and what plays its microphone, and the choice of one.
 //! The backends without hardware are always compiled, so tests and demonstrations run the program that ships.
 
-pub mod cpal;
+mod alsa;
+mod cpal;
+pub mod microphone;
 pub mod paced;
+mod pulse;
 pub mod silence;
 pub mod wav;
 
@@ -75,7 +78,7 @@ pub enum Cue {
 /// What is wrong with the configuration: no files, or one that is not there.
 pub fn choose(config: &AudioConfig) -> Result<Arc<dyn CaptureSource>, AudioError> {
     Ok(match config.backend {
-        BackendKind::Cpal => Arc::new(cpal::Microphone::new(config)?),
+        BackendKind::Cpal => Arc::new(microphone::Microphone::new(config)?),
         BackendKind::Wav => Arc::new(wav::Files::new(&config.wav, config.wav_repeat.get(), config.wav_pace)?),
         BackendKind::Silence => Arc::new(silence::Silence::new(config.silence)),
     })

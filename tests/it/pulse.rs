@@ -1,12 +1,13 @@
 //! The real boundary: real speech through a real sound server and the real engine, heard whole; real chimes; and what
 //! happens when the microphone or the server goes away.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ptt_app::wer::Errors;
-use ptt_messages::{ControllerEvent, Outcome};
+use ptt_messages::{Clip, ControllerEvent, Outcome, SAMPLE_RATE_HZ};
 use ptt_tests::hardware_free;
 use ptt_tests::rig::{self, Daemon, DaemonBuilder, PrivatePulse};
+use rustix::process::Signal;
 
 use crate::pipeline::assert_edges;
 
@@ -87,10 +88,7 @@ fn a_microphone_that_is_unplugged_in_a_take_leaves_its_text_and_comes_back() {
     pulse.unplug_microphone().unwrap();
     assert_eq!(daemon.ended().outcome, Outcome::Text, "what was heard is kept");
     daemon.ask("release").unwrap();
-    assert!(
-        daemon.seen().iter().any(|event| matches!(event, ControllerEvent::Fault { .. })),
-        "and it is told"
-    );
+    assert!(faults(&daemon), "and it is told");
 
     pulse.plug_microphone().unwrap();
     after_that(&mut daemon, &pulse);
@@ -123,6 +121,140 @@ fn a_server_that_dies_or_freezes_ends_the_take_and_the_next_one_works() {
         }
         after_that(&mut daemon, &pulse);
     }
+}
+
+#[test]
+fn a_named_microphone_that_vanishes_is_not_replaced_by_another_one() {
+    let _alone = rig::heavy();
+    let mut pulse = match PrivatePulse::start() {
+        Ok(pulse) => pulse,
+        Err(skip) => return skip.say("a microphone that vanishes beside another one"),
+    };
+    let mut daemon = daemon(&pulse, "audio.device = 'mic.monitor'");
+    daemon.ask("press").unwrap();
+    daemon.recording();
+    pulse.speak(&rig::bundled().file).unwrap().wait(SOON).unwrap();
+    pulse.unplug_microphone().unwrap();
+    assert_eq!(daemon.ended().outcome, Outcome::Text, "what was heard is kept");
+    daemon.ask("release").unwrap();
+    // The monitor of `out` is a source too, and the server would like to put it in place of ours.
+    daemon.listening();
+    daemon.ask("press").unwrap();
+    assert_eq!(daemon.ended().outcome, Outcome::NotStarted);
+    daemon.ask("release").unwrap();
+    assert!(daemon.log().contains("no microphone is called"), "{}", daemon.log());
+    assert!(!daemon.log().contains(&format!("device={OUT:?}")), "{}", daemon.log());
+    pulse.plug_microphone().unwrap();
+    after_that(&mut daemon, &pulse);
+    assert_eq!(microphone(&daemon).as_deref(), Some(MIC));
+}
+
+#[test]
+fn the_default_microphone_is_the_one_that_the_user_chooses() {
+    let _alone = rig::heavy();
+    let mut pulse = match PrivatePulse::start() {
+        Ok(pulse) => pulse,
+        Err(skip) => return skip.say("another default microphone"),
+    };
+    let _awake = pulse.keep_awake("out").unwrap();
+    let mut daemon = daemon(&pulse, "");
+    assert_eq!(microphone(&daemon).as_deref(), Some(MIC));
+    for (source, name) in [("out.monitor", OUT), ("mic.monitor", MIC)] {
+        pulse.choose_microphone(source).unwrap();
+        rig::await_some(name, SOON, || (microphone(&daemon)? == name).then_some(()));
+    }
+    // Vanishing in a take is a fault, although there is another one to move to.
+    daemon.ask("press").unwrap();
+    daemon.recording();
+    assert!(!faults(&daemon), "what the user wants is none");
+    pulse.speak(&rig::bundled().file).unwrap().wait(SOON).unwrap();
+    pulse.unplug_microphone().unwrap();
+    assert_eq!(daemon.ended().outcome, Outcome::Text, "what was heard is kept");
+    daemon.ask("release").unwrap();
+    assert!(faults(&daemon));
+    rig::await_some("the other one", SOON, || (microphone(&daemon)? == OUT).then_some(()));
+    let moved = daemon.scrape().sum("ptt_audio_moved_total", &[]);
+    assert_eq!(moved, Some(3.0));
+}
+
+#[test]
+fn what_is_said_while_the_daemon_stands_still_is_heard_when_it_goes_on() {
+    let _alone = rig::heavy();
+    let pulse = match PrivatePulse::start() {
+        Ok(pulse) => pulse,
+        Err(skip) => return skip.say("a daemon that stands still"),
+    };
+    let mut daemon = daemon(&pulse, "");
+    let folder = tempfile::tempdir().unwrap();
+    let second = folder.path().join("second.wav");
+    let clip = ptt_audio::read_audio_file(&rig::bundled().file).unwrap();
+    rig::write_wav(&second, &Clip::new(clip.samples()[..SAMPLE_RATE_HZ as usize].to_vec()).unwrap()).unwrap();
+    daemon.ask("press").unwrap();
+    daemon.recording();
+    let begin = Instant::now();
+    daemon.process().signal(Signal::STOP);
+    pulse.speak(&second).unwrap().wait(SOON).unwrap();
+    daemon.process().signal(Signal::CONT);
+    let stood = begin.elapsed();
+    daemon.ask("release").unwrap();
+    assert_eq!(daemon.ended().outcome, Outcome::Text);
+    let metrics = daemon.scrape();
+    let heard = metrics.sum("ptt_take_audio_seconds_sum", &[]).unwrap_or_default();
+    rig::say(&format!("PulseAudio, the daemon stood still for {stood:?}: {heard:.3} s were heard"));
+    assert!(heard >= stood.as_secs_f64(), "{heard} s of {stood:?}\n{}", daemon.log());
+    for lost in ["dropped_samples", "xruns", "missing_milliseconds", "lost"] {
+        assert_eq!(metrics.sum(&format!("ptt_audio_{lost}_total"), &[]).unwrap_or_default(), 0.0, "{lost}");
+    }
+}
+
+#[test]
+fn a_server_that_stands_still_for_a_moment_does_not_end_the_take() {
+    let _alone = rig::heavy();
+    let pulse = match PrivatePulse::start() {
+        Ok(pulse) => pulse,
+        Err(skip) => return skip.say("a sound server that stands still"),
+    };
+    let mut daemon = daemon(&pulse, "audio.starve_ms = 10000");
+    let clip = rig::bundled().file;
+    let report = daemon.take(|daemon| {
+        daemon.recording();
+        pulse.speak(&clip).unwrap().wait(SOON).unwrap();
+        pulse.freeze();
+        // Long enough for blocks to be missed: two questions to the daemon.
+        daemon.has("microphone");
+        pulse.thaw();
+        pulse.speak(&clip).unwrap().wait(SOON).unwrap();
+    });
+    assert_eq!(report.outcome, Outcome::Text);
+    assert!(!faults(&daemon), "{}", daemon.log());
+}
+
+#[test]
+fn a_server_is_used_without_a_cookie() {
+    let _alone = rig::heavy();
+    let pulse = match PrivatePulse::start() {
+        Ok(pulse) => pulse,
+        Err(skip) => return skip.say("no cookie"),
+    };
+    let config = hardware_free(&[], "audio.backend = 'cpal'\naudio.host = 'pulseaudio'");
+    let daemon =
+        DaemonBuilder::new().config(&config).env(pulse.env()).env([("PULSE_COOKIE", "/nowhere")]).start();
+    daemon.has("microphone");
+    assert_eq!(microphone(&daemon).as_deref(), Some(MIC));
+}
+
+/// What people call the sources of the private server.
+const MIC: &str = "Monitor of Mic";
+const OUT: &str = "Monitor of Null Output";
+
+/// The microphone that is open.
+fn microphone(daemon: &Daemon) -> Option<String> {
+    daemon.ask("status").ok()?["status"]["microphone"].as_str().map(str::to_owned)
+}
+
+/// Whether the daemon told of a fault before the last thing that was waited for.
+fn faults(daemon: &Daemon) -> bool {
+    daemon.seen().iter().any(|event| matches!(event, ControllerEvent::Fault { .. }))
 }
 
 /// The microphone is back: soon a take works again. A press before it is may fail, with a reason.

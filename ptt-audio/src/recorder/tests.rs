@@ -256,6 +256,21 @@ fn a_microphone_lost_between_takes_is_opened_again() {
 }
 
 #[test]
+fn a_microphone_that_was_changed_for_another_one_is_opened_anew_and_is_no_fault() {
+    let mut rig = Rig::new(|_| {});
+    let change = |rig: &Rig| rig.fake.feed.lock().unwrap().as_ref().unwrap().tally().lose(Loss::Moved);
+    rig.tell(RecorderCommand::Open).pass(100).expect(&["opened 48000/2"]);
+    change(&rig);
+    rig.turn().expect(&[]).pass(10).expect(&["opened 48000/2"]);
+    assert_eq!((rig.opened(), rig.closed()), (2, 1));
+    // A take is of one microphone.
+    rig.start().pass(500);
+    change(&rig);
+    rig.turn().expect(&["started", "failed gone", "finished, cut short"]);
+    rig.nothing(100).pass(10).expect(&["opened 48000/2"]);
+}
+
+#[test]
 fn a_microphone_lost_in_a_take_leaves_what_there_is() {
     let mut rig = Rig::new(|_| {});
     rig.tell(RecorderCommand::Open).pass(1_000).start().pass(700);

@@ -117,8 +117,28 @@ impl PrivatePulse {
     /// # Errors
     /// When the server refuses.
     pub fn plug_microphone(&mut self) -> anyhow::Result<()> {
-        self.pactl(&["load-module", "module-null-sink", MIC[0], MIC[1], MIC[2], MIC[3], MIC[4]])?;
+        self.pactl(&[&["load-module", "module-null-sink"], &MIC[..]].concat())?;
         self.wake_microphone()
+    }
+
+    /// Makes another source the default one, as a user does in the desktop's settings.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn choose_microphone(&self, source: &str) -> anyhow::Result<()> {
+        self.pactl(&["set-default-source", source]).map(drop)
+    }
+
+    /// Plays silence into a sink, `mic` or `out`. An idle null sink has two seconds of latency, and a new recording of it
+    /// loses its start: somebody has to play.
+    ///
+    /// # Errors
+    /// When `pacat` cannot be started.
+    pub fn keep_awake(&self, sink: &str) -> anyhow::Result<Process> {
+        let silence = ["--raw", "--rate=48000", "--channels=1", "--format=s16le", "/dev/zero"];
+        Process::spawn(
+            self.client("pacat").args(["--playback", "--latency-msec=10", "-d", sink]).args(silence),
+        )
     }
 
     /// Kills the server: clients get an error.
@@ -169,14 +189,10 @@ impl PrivatePulse {
         Ok(pulse)
     }
 
-    /// An idle null sink has two seconds of latency and a new recording of it loses its start: somebody has to play.
     fn wake_microphone(&mut self) -> anyhow::Result<()> {
         self.pactl(&["set-default-source", "mic.monitor"])?;
         self.pactl(&["set-default-sink", "out"])?;
-        let silence = ["--raw", "--rate=48000", "--channels=1", "--format=s16le", "/dev/zero"];
-        self.keep_alive = Some(Process::spawn(
-            self.client("pacat").args(["--playback", "--latency-msec=10", "-d", "mic"]).args(silence),
-        )?);
+        self.keep_alive = Some(self.keep_awake("mic")?);
         self.await_output(&["list", "short", "sink-inputs"], "the silent client")
     }
 
@@ -256,11 +272,19 @@ impl Recording {
 }
 
 /// Without `norewinds` the monitor's recording is up to 1.8 s short.
-const MIC: [&str; 5] = ["sink_name=mic", "rate=48000", "channels=1", "format=s16le", "norewinds=1"];
+const MIC: [&str; 6] = [
+    "sink_name=mic",
+    "sink_properties=device.description=Mic",
+    "rate=48000",
+    "channels=1",
+    "format=s16le",
+    "norewinds=1",
+];
 
 fn serve(folder: &Path) -> anyhow::Result<Process> {
     let socket = format!("socket={}/pulse.sock", folder.display());
-    let protocol = format!("module-native-protocol-unix auth-anonymous=1 {socket}");
+    // Not anonymous: as on a desktop, who has no cookie is known by the user it runs as.
+    let protocol = format!("module-native-protocol-unix {socket}");
     let mic = format!("module-null-sink {}", MIC.join(" "));
     Process::spawn(
         Command::new("pulseaudio")

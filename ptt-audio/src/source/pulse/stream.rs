@@ -1,0 +1,242 @@
+//! The thread that hears a record stream. It copies audio into the hand-over and flags the stream's end; it neither
+//! allocates nor locks nor logs for a block.
+//!
+//! A server delivers in crumbs, hundreds a second. In a take each is read as it comes; between takes the thread naps after
+//! each reading, and what has come meanwhile waits in the socket. A take begins with a place in what was heard before the
+//! press, so nobody waits for the nap to end.
+
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use ptt_messages::Moment;
+use pulseaudio::protocol::Command;
+
+use super::client::{Client, receive};
+use super::packets::{Packets, Piece};
+use crate::error::AudioError;
+use crate::ring::{Feed, Loss};
+use crate::source::{Cue, Stream};
+
+/// Bytes of a sample: the server converts whatever the device has.
+pub const SAMPLE: usize = size_of::<f32>();
+
+/// How long the thread naps. Far less than the server and the socket hold.
+const NAP: Duration = Duration::from_millis(50);
+
+/// A stream that is heard. Dropping it hangs up, which ends the thread; a server that is frozen is not waited for.
+#[derive(Debug)]
+pub struct Heard {
+    socket: Arc<UnixStream>,
+    in_take: Arc<AtomicBool>,
+    thread: Thread,
+}
+
+impl Heard {
+    /// Starts to hear the stream `channel`.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(client: Client, channel: u32, feed: Feed) -> std::io::Result<Self> {
+        let Client { socket, packets, version, .. } = client;
+        socket.set_read_timeout(None)?;
+        let (socket, in_take) = (Arc::new(socket), Arc::new(AtomicBool::new(false)));
+        let mut line = Line { channel, version, feed, in_take: Arc::clone(&in_take) };
+        let ours = Arc::clone(&socket);
+        let thread = thread::Builder::new()
+            .name("ptt-pulse".to_owned())
+            .spawn(move || line.listen(&ours, packets))?
+            .thread()
+            .clone();
+        Ok(Self { socket, in_take, thread })
+    }
+}
+
+impl Stream for Heard {
+    fn take_begins(&mut self, _press: Moment) -> Result<Cue, AudioError> {
+        self.in_take.store(true, Relaxed);
+        self.thread.unpark();
+        Ok(Cue::Live)
+    }
+
+    fn take_ends(&mut self) {
+        self.in_take.store(false, Relaxed);
+    }
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        // It fails when the server has hung up first.
+        let _ = self.socket.shutdown(Shutdown::Both);
+        self.thread.unpark();
+    }
+}
+
+struct Line {
+    channel: u32,
+    version: u16,
+    feed: Feed,
+    in_take: Arc<AtomicBool>,
+}
+
+impl Line {
+    fn listen(&mut self, socket: &UnixStream, mut packets: Packets) {
+        let mut more = true;
+        let loss = loop {
+            match self.hear(&mut packets) {
+                // Not before the first audio, for which somebody may wait.
+                Ok(true) if !more && !self.in_take.load(Relaxed) => thread::park_timeout(NAP),
+                Ok(_) => {}
+                Err(loss) => break loss,
+            }
+            match receive(socket, &mut packets) {
+                Ok(full) => more = full,
+                Err(_) => break Loss::ServerGone,
+            }
+        };
+        self.feed.tally().lose(loss);
+        self.feed.wake().unpark();
+        let _ = socket.shutdown(Shutdown::Both);
+    }
+
+    /// Hands over what has come. Says whether any of it was audio.
+    fn hear(&mut self, packets: &mut Packets) -> Result<bool, Loss> {
+        let now = Moment::now();
+        let mut audio = false;
+        while let Some(piece) = packets.next().map_err(|_| Loss::Broken)? {
+            match piece {
+                Piece::Audio { channel, bytes } if channel == self.channel => {
+                    // It is as old as it is long, at least; asking the server for more would cost more than it tells.
+                    let (samples, _) = bytes.as_chunks::<SAMPLE>();
+                    self.feed.store(now, samples, Duration::ZERO, f32::from_le_bytes);
+                    audio = true;
+                }
+                Piece::Audio { .. } => {}
+                Piece::Command(bytes) => self.obey(bytes)?,
+            }
+        }
+        self.feed.tell();
+        Ok(audio)
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "of the server's hundred commands few are about us")]
+    fn obey(&self, mut bytes: &[u8]) -> Result<(), Loss> {
+        let Ok((_, command)) = Command::read_tag_prefixed(&mut bytes, self.version) else { return Ok(()) };
+        let tally = self.feed.tally();
+        match command {
+            Command::RecordStreamKilled(channel) if channel == self.channel => Err(Loss::Gone),
+            Command::RecordStreamMoved(moved) if moved.stream_index == self.channel => {
+                tally.moved.fetch_add(1, Relaxed);
+                Err(Loss::Moved)
+            }
+            Command::Overflow(channel) if channel == self.channel => {
+                tally.xruns.fetch_add(1, Relaxed);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use assert_no_alloc::assert_no_alloc;
+    use pulseaudio::protocol::stream::BufferAttr;
+    use pulseaudio::protocol::{
+        MAX_VERSION, RecordStreamMovedParams, encode_command_message, write_memblock,
+    };
+
+    use super::*;
+    use crate::ring::{Drain, hand_over};
+
+    const CHANNEL: u32 = 3;
+
+    fn line() -> (Line, Packets, Drain) {
+        let (feed, drain) = hand_over(48_000, 2, thread::current());
+        let mut packets = Packets::default();
+        packets.set_frame(2 * SAMPLE);
+        (Line { channel: CHANNEL, version: MAX_VERSION, feed, in_take: Arc::default() }, packets, drain)
+    }
+
+    fn put(packets: &mut Packets, bytes: &[u8]) {
+        packets.space()[..bytes.len()].copy_from_slice(bytes);
+        packets.received(bytes.len());
+    }
+
+    #[test]
+    fn a_block_is_handed_over_without_an_allocation() {
+        let (mut line, mut packets, mut drain) = line();
+        let samples: Vec<f32> = (0..960).map(|n| n as f32 / 960.0).collect();
+        let body: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        let mut block = Vec::new();
+        // Of another stream: not ours.
+        write_memblock(&mut block, CHANNEL + 1, &body[..80], 0).unwrap();
+        write_memblock(&mut block, CHANNEL, &body, 0).unwrap();
+        for _ in 0..1_000 {
+            let mut heard = Vec::with_capacity(samples.len());
+            // However the kernel cuts it.
+            for part in block.chunks(1_001) {
+                assert_no_alloc(|| {
+                    put(&mut packets, part);
+                    line.hear(&mut packets).unwrap();
+                });
+            }
+            while let Some((_, got)) = drain.next() {
+                heard.extend_from_slice(got);
+            }
+            assert_eq!(heard, samples);
+        }
+    }
+
+    #[test]
+    fn what_the_server_tells_of_our_stream_is_obeyed() {
+        let moved = |channel| {
+            Command::RecordStreamMoved(RecordStreamMovedParams {
+                stream_index: channel,
+                device_index: 1,
+                device_name: c"other".to_owned(),
+                device_suspended: false,
+                buffer_attr: BufferAttr::default(),
+                configured_source_latency: 0,
+            })
+        };
+        for (command, loss, counted) in [
+            (Command::RecordStreamKilled(CHANNEL), Some(Loss::Gone), (0, 0)),
+            (Command::RecordStreamKilled(CHANNEL + 1), None, (0, 0)),
+            (moved(CHANNEL), Some(Loss::Moved), (1, 0)),
+            (moved(CHANNEL + 1), None, (0, 0)),
+            (Command::Overflow(CHANNEL), None, (0, 1)),
+        ] {
+            let (mut line, mut packets, drain) = line();
+            let mut bytes = Vec::new();
+            encode_command_message(&mut bytes, u32::MAX, &command, MAX_VERSION).unwrap();
+            put(&mut packets, &bytes);
+            assert_eq!(line.hear(&mut packets).err(), loss, "{command:?}");
+            let tally = drain.tally();
+            assert_eq!((tally.moved.load(Relaxed), tally.xruns.load(Relaxed)), counted, "{command:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_either_side_ends_the_thread() {
+        for hang_up in [true, false] {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let (feed, drain) = hand_over(48_000, 2, thread::current());
+            let heard = Heard::start(Client::over(ours), CHANNEL, feed).unwrap();
+            let _other = if hang_up {
+                drop(theirs);
+                (Some(heard), None)
+            } else {
+                drop(heard);
+                (None, Some(theirs))
+            };
+            while drain.tally().lost().is_none() {
+                thread::park();
+            }
+            assert_eq!(drain.tally().lost(), Some(Loss::ServerGone));
+        }
+    }
+}
