@@ -15,12 +15,14 @@ use crate::source::scripted::Script;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyboardConfig {
-    /// Where edges come from; `auto` tries evdev, inputbot and the control socket.
+    /// Where edges come from; `auto` tries evdev, X11, inputbot and the control socket.
     pub backend: Backend,
     /// The keys to hold, `"Down+Right"`.
     pub chord: Chord,
     /// The key that throws a take away, `""` for none.
     pub cancel: CancelKey,
+    /// Keep the chord from the windows, where the backend can.
+    pub swallow: bool,
     /// How long a release is held back in case the key only bounced. Delays every release by as much: for worn switches.
     pub bounce_ms: Within<0, 500>,
     /// Parts of the names of the devices to listen to; empty for all. evdev only.
@@ -43,6 +45,7 @@ impl Default for KeyboardConfig {
             backend: Backend::Auto,
             chord: "Down+Right".parse().expect("the default chord is one"),
             cancel: CancelKey(Some(known("Escape"))),
+            swallow: false,
             bounce_ms: Within::new(0),
             devices: Vec::new(),
             script: Script::default(),
@@ -87,7 +90,7 @@ mod tests {
             ("\nchord = 'Dwon'", ["line 2", "did you mean Down"]),
             ("chrod = 'Down'", ["line 1", "unknown field `chrod`"]),
             ("bounce_ms = 501", ["line 1", "allowed is 0 to 500"]),
-            ("backend = 'x11'", ["unknown variant", "`evdev`"]),
+            ("backend = 'x12'", ["unknown variant", "`evdev`"]),
             ("cancel = 'Esacpe'", ["line 1", "did you mean Escape"]),
         ] {
             let error = toml::from_str::<KeyboardConfig>(toml).unwrap_err().to_string();

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use ptt_messages::{Component, Fault, FaultKind};
 
+use crate::source::x11::X11Error;
+
 /// A failure of this crate. The texts are for the user.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyboardError {
@@ -93,6 +95,19 @@ pub enum KeyboardError {
         /// What to do.
         instead: &'static str,
     },
+    /// The backend cannot keep the chord from the windows.
+    #[error(
+        "keyboard.swallow: the backend {backend} cannot do that: {reason}; set it to false, or change the chord or the backend"
+    )]
+    CannotSwallow {
+        /// The backend.
+        backend: &'static str,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Something between us and an X server.
+    #[error("{0}")]
+    X11(X11Error),
     /// libinput finds devices through udev only.
     #[error(
         "udev is not running, and inputbot finds keyboards only through it; start udev or use backend = \"evdev\""
@@ -130,7 +145,9 @@ impl KeyboardError {
             | Self::BadScript { .. }
             | Self::NoScript
             | Self::ScriptFile { .. }
-            | Self::Unseen { .. } => FaultKind::Misconfigured,
+            | Self::Unseen { .. }
+            | Self::CannotSwallow { .. } => FaultKind::Misconfigured,
+            Self::X11(error) => error.kind(),
             Self::NoInputDevices { .. } | Self::NoKeyboard | Self::NoUdev => FaultKind::Gone,
             Self::Denied { .. } => FaultKind::Denied,
             Self::Busy => FaultKind::Busy,

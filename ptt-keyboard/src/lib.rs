@@ -4,7 +4,8 @@
 //! that reads them, and the actor that starts, stops and restarts that thread. What does not: what a press *means*. A tap, a
 //! hold and a toggle are the controller's business.
 //!
-//! Nothing in this crate sees, keeps or logs a key that is neither in the chord nor the cancel key.
+//! Nothing in this crate keeps or logs a key that is neither in the chord nor the cancel key. The kernel (evdev) does not even
+//! tell it one; an X server tells the numbers of all keys, and all but these are dropped where they are read.
 #![deny(unsafe_code)]
 
 pub mod chord;
@@ -19,8 +20,9 @@ mod error;
 mod key_thread;
 mod listener;
 mod wake;
+mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ptt_messages::{KeyboardCommand, KeyboardEvent, Port};
 
@@ -28,11 +30,12 @@ pub use chord::{CancelKey, Chord, ChordEvent, ChordTracker};
 pub use config::KeyboardConfig;
 pub use error::KeyboardError;
 pub use keys::{Key, KeyName, key_names};
-pub use listener::{Heard, watch};
+pub use listener::Heard;
 pub use source::driven::Driver;
 pub use source::evdev::probe::{KeyDeviceInfo, list_devices};
 pub use source::{Backend, KeySource};
 pub use wake::Stop;
+pub use watch::{watch, watch_all};
 
 use actor::Keyboard;
 use error::panic_text;
@@ -57,7 +60,16 @@ pub fn spawn(
     let config = config.clone();
     let (bounce, backend) = (config.bounce_ms.millis(), config.backend);
     let on = watched.clone();
-    let opener: Opener = Arc::new(move |stop| source::open(&config, &on, stop));
+    // An X server that `auto` has found is waited for when it goes: it comes back, and the next best thing would stay.
+    let found = OnceLock::new();
+    let opener: Opener = Arc::new(move |stop| {
+        let backend = *found.get().unwrap_or(&config.backend);
+        let source = source::open(&KeyboardConfig { backend, ..config.clone() }, &on, stop)?;
+        if source.backend() == Backend::X11 {
+            let _ = found.set(Backend::X11);
+        }
+        Ok(source)
+    });
     Ok(start(Keyboard::new(opener, watched, bounce, backend, events)))
 }
 

@@ -1,6 +1,6 @@
 //! The key thread's loop: wait on a source, give what it says to the tracker, tell what comes out.
 //!
-//! The listener of a daemon ([`crate::spawn`]) and the display of `ptt-app keys` ([`watch`]) run the same loop.
+//! The listener of a daemon ([`crate::spawn`]) and the display of `ptt-app keys` ([`crate::watch`]) run the same loop.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use tracing::warn;
 
 use crate::chord::{ChordEvent, ChordTracker, Edge, Signal, Watched};
 use crate::metrics::LOST_RELEASES_TOTAL;
-use crate::source::{self, Backend, KeySource};
+use crate::source::{Backend, KeySource};
 use crate::wake::{Stop, earlier};
-use crate::{Key, KeyboardConfig, KeyboardError};
+use crate::{Key, KeyboardError};
 
 /// How often the true key state is read while the chord is held.
 pub const CHECK_EVERY: Duration = Duration::from_millis(100);
@@ -29,25 +29,6 @@ pub enum Heard {
     Key { key: Key, down: bool, at: Moment, took: Option<Duration> },
     /// The chord did something.
     Chord(ChordEvent),
-}
-
-/// Opens the configured source and tells what it hears, on the calling thread, until `hear` breaks, `stop` is raised or the source
-/// fails. For showing a user what the daemon would hear.
-///
-/// # Errors
-/// The source could not be opened, or broke.
-pub fn watch(
-    config: &KeyboardConfig,
-    stop: &Stop,
-    mut hear: impl FnMut(Heard) -> ControlFlow<()>,
-) -> Result<(), KeyboardError> {
-    let watched = config.watched()?;
-    let mut source = source::open(config, &watched, stop)?;
-    let mut tracker = ChordTracker::new(&watched, config.bounce_ms.millis());
-    if hear(Heard::Listening(source.backend())).is_break() {
-        return Ok(());
-    }
-    listen(&mut *source, &mut tracker, &watched, stop, &mut hear)
 }
 
 /// The loop. A press is told before anything else is done about it.
@@ -67,10 +48,12 @@ pub(crate) fn listen(
     };
     let mut check = None;
     loop {
-        source.wait(earlier(tracker.due(), check), &mut pass.signals)?;
+        let waited = source.wait(earlier(tracker.due(), check), &mut pass.signals);
+        // A source that was broken off in a question says so with an error.
         if stop.raised() {
             return Ok(());
         }
+        waited?;
         let now = Moment::now();
         if pass.handle(tracker, now, hear).is_break() {
             return Ok(());
@@ -83,7 +66,11 @@ pub(crate) fn listen(
             check = None;
         } else if check.is_none_or(|due| due <= now) {
             // The first check comes with the press: a key whose release was lost earlier made half of it.
-            source.actual(&mut pass.signals)?;
+            let asked = source.actual(&mut pass.signals);
+            if stop.raised() {
+                return Ok(());
+            }
+            asked?;
             if pass.handle(tracker, Moment::now(), hear).is_break() {
                 return Ok(());
             }

@@ -1,14 +1,15 @@
 //! Where edges come from: one trait, its backends, and the choice between them.
 //!
 //! A source is opened and driven on the key thread ([`crate::listener`]); it may block in [`KeySource::wait`] and nowhere else.
-//! X11 (a passive grab) and the desktop portal are further implementations of the same trait: a variant of [`Backend`], a line
-//! in `open_one` and, where they work without asking, a place in [`AUTO`].
+//! Another one is another implementation of the trait, a variant of [`Backend`], a line in `open_one` and, where it works
+//! without asking, a place in [`AUTO`].
 
 pub mod control;
 pub mod driven;
 pub mod evdev;
 pub mod inputbot;
 pub mod scripted;
+pub mod x11;
 
 use ptt_messages::Moment;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,11 @@ pub trait KeySource: Send {
         Ok(())
     }
 
+    /// Whether it has no device yet and waits for one.
+    fn waits_for_device(&self) -> bool {
+        false
+    }
+
     /// Whether the times of its edges are those of their origin (the kernel, the script), so that the age of an edge is the
     /// latency of its detection. Otherwise they are the times we noticed.
     fn stamps_at_origin(&self) -> bool;
@@ -54,6 +60,8 @@ pub enum Backend {
     Auto,
     /// The kernel's input devices, read directly.
     Evdev,
+    /// An X server's raw events.
+    X11,
     /// The crate `inputbot`: libinput, polled.
     Inputbot,
     /// No device: the program's control socket is the key.
@@ -63,11 +71,12 @@ pub enum Backend {
 }
 
 /// What `auto` tries, in this order. The last one opens always.
-pub const AUTO: [Backend; 3] = [Backend::Evdev, Backend::Inputbot, Backend::Control];
+pub const AUTO: [Backend; 4] = [Backend::Evdev, Backend::X11, Backend::Inputbot, Backend::Control];
 
 impl Backend {
     /// All of them, for help texts and metrics that start at zero.
-    pub const ALL: [Self; 5] = [Self::Auto, Self::Evdev, Self::Inputbot, Self::Control, Self::Scripted];
+    pub const ALL: [Self; 6] =
+        [Self::Auto, Self::Evdev, Self::X11, Self::Inputbot, Self::Control, Self::Scripted];
 
     /// The name in the configuration; also the value of a label.
     #[must_use]
@@ -75,9 +84,21 @@ impl Backend {
         match self {
             Self::Auto => "auto",
             Self::Evdev => "evdev",
+            Self::X11 => "x11",
             Self::Inputbot => "inputbot",
             Self::Control => "control",
             Self::Scripted => "scripted",
+        }
+    }
+
+    /// Why `swallow` is refused, where the backend can keep no chord from the windows.
+    const fn why_it_cannot_swallow(self) -> Option<&'static str> {
+        match self {
+            Self::Auto | Self::X11 => None,
+            Self::Evdev => Some("it only listens"),
+            Self::Inputbot => Some("its library only listens"),
+            Self::Control => Some("it has no keys; a compositor's key binding swallows by itself"),
+            Self::Scripted => Some("it has no keys"),
         }
     }
 }
@@ -86,8 +107,8 @@ impl Backend {
 ///
 /// # Errors
 /// Why the chosen backend cannot be used. `auto` logs a line for each backend it skips and ends with `control`, which cannot
-/// fail; it does not come back to a skipped one until it is opened again. That no keyboard is plugged in is no reason to skip
-/// `evdev`, which waits for one.
+/// fail; it does not come back to a skipped one until it is opened again. An `evdev` without a keyboard, which waits for one,
+/// is what `auto` takes only when nothing else has one.
 pub fn open(
     config: &KeyboardConfig,
     watched: &Watched,
@@ -96,17 +117,31 @@ pub fn open(
     if config.backend != Backend::Auto {
         return open_one(config.backend, config, watched, stop);
     }
-    for backend in &AUTO[..AUTO.len() - 1] {
-        match open_one(*backend, config, watched, stop) {
-            Ok(source) => {
-                info!(backend = backend.name(), "key source chosen");
-                return Ok(source);
-            }
+    let [readers @ .., last] = AUTO;
+    let mut waiting = None;
+    for backend in readers {
+        let hidden = backend == Backend::X11 && std::env::var_os("WAYLAND_DISPLAY").is_some();
+        let opened = if hidden {
+            Err(x11::X11Error::UnderWayland.into())
+        } else {
+            open_one(backend, config, watched, stop)
+        };
+        match opened {
+            Ok(source) if source.waits_for_device() => waiting = Some(source),
+            Ok(source) => return Ok(chosen(source)),
             Err(reason) => warn!(backend = backend.name(), %reason, "key source skipped"),
         }
     }
+    if let Some(source) = waiting {
+        return Ok(chosen(source));
+    }
     info!("no keyboard can be read: the control socket is the key (ptt-app press, release, toggle)");
-    open_one(AUTO[AUTO.len() - 1], config, watched, stop)
+    open_one(last, &KeyboardConfig { swallow: false, ..config.clone() }, watched, stop)
+}
+
+fn chosen(source: Box<dyn KeySource>) -> Box<dyn KeySource> {
+    info!(backend = source.backend().name(), "key source chosen");
+    source
 }
 
 fn open_one(
@@ -115,15 +150,23 @@ fn open_one(
     watched: &Watched,
     stop: &Stop,
 ) -> Result<Box<dyn KeySource>, KeyboardError> {
+    if config.swallow
+        && let Some(reason) = backend.why_it_cannot_swallow()
+    {
+        return Err(KeyboardError::CannotSwallow { backend: backend.name(), reason });
+    }
     Ok(match backend {
         Backend::Auto => open(config, watched, stop)?,
         Backend::Evdev => Box::new(evdev::EvdevSource::open(config, watched, stop)?),
+        Backend::X11 => Box::new(x11::X11Source::open(config, watched, stop)?),
         Backend::Inputbot => Box::new(inputbot::InputbotSource::open(config, watched, stop)?),
         Backend::Control => Box::new(control::ControlSource::new(stop)),
         Backend::Scripted => Box::new(scripted::ScriptedSource::open(config, watched, stop)?),
     })
 }
 
+#[cfg(test)]
+mod ear;
 #[cfg(test)]
 mod kernel_tests;
 
@@ -143,7 +186,7 @@ mod tests {
     #[test]
     fn the_last_of_auto_cannot_fail() {
         let (config, stop) = (KeyboardConfig::default(), Stop::new().unwrap());
-        let source = open_one(AUTO[2], &config, &config.watched().unwrap(), &stop).unwrap();
+        let source = open_one(AUTO[3], &config, &config.watched().unwrap(), &stop).unwrap();
         assert_eq!(source.backend(), Backend::Control);
     }
 }

@@ -1,10 +1,10 @@
-//! `ptt-app keys`: what the keyboard sees of the chord, live; so a user can prove a backend without the rest.
+//! `ptt-app keys`: what each backend sees of the chord, live; so a user can prove one without the rest, and choose.
 
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use clap::Args;
-use ptt_keyboard::{ChordEvent, Heard, Stop, key_names, watch};
+use ptt_keyboard::{ChordEvent, Heard, KeyboardError, Stop, key_names, watch_all};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -33,29 +33,24 @@ pub(crate) fn run(args: &KeysArgs, config: &Config) -> Result<ExitCode, Failure>
     }
     telemetry::start_log(&config.log)?;
     let keyboard = &config.keyboard;
-    let failed = |e: ptt_keyboard::KeyboardError| Failure::from(ptt_messages::Fault::from(&e));
-    let stop = Stop::new().map_err(failed)?;
+    let failed = |e: &KeyboardError| Failure::from(ptt_messages::Fault::from(e));
+    let stop = Stop::new().map_err(|e| failed(&e))?;
     stop_on_signals(&stop)?;
-    let mut broken = None;
-    watch(keyboard, &stop, |heard| {
+    say(format_args!("press {} (Ctrl+C ends)", keyboard.chord))?;
+    let (mut works, mut unusable, mut broken) = (false, None, None);
+    watch_all(keyboard, &stop, |backend, heard| {
         let line = match heard {
-            Heard::Listening(backend) => {
-                format!(
-                    "listening to {}: press {} (Ctrl+C ends)",
-                    format!("{backend:?}").to_lowercase(),
-                    keyboard.chord
-                )
+            Ok(heard) => {
+                works = true;
+                what(heard)
             }
-            Heard::Key { key, down, took, .. } => {
-                let took = took.map_or_else(String::new, |t| format!("  ({:.2} ms)", t.as_secs_f64() * 1e3));
-                format!("  {key} {}{took}", if down { "down" } else { "up" })
+            Err(error) => {
+                let line = format!("not usable: {error}");
+                unusable = Some(error);
+                line
             }
-            Heard::Chord(ChordEvent::Pressed { .. }) => "chord pressed".into(),
-            Heard::Chord(ChordEvent::Released { .. }) => "chord released".into(),
-            Heard::Chord(ChordEvent::Cancelled { .. }) => "cancel".into(),
-            Heard::Chord(ChordEvent::Toggled { .. }) => "toggle".into(),
         };
-        match say(line) {
+        match say(format_args!("{:<9} {line}", backend.name())) {
             Ok(()) => ControlFlow::Continue(()),
             Err(failure) => {
                 broken = Some(failure);
@@ -63,8 +58,28 @@ pub(crate) fn run(args: &KeysArgs, config: &Config) -> Result<ExitCode, Failure>
             }
         }
     })
-    .map_err(failed)?;
-    broken.map_or(Ok(ExitCode::SUCCESS), Err)
+    .map_err(|e| failed(&e))?;
+    match (broken, unusable) {
+        (Some(failure), _) => Err(failure),
+        // Several backends may have several reasons; the last is as good as any, and all have been said.
+        (None, Some(error)) if !works => Err(failed(&error)),
+        (None, _) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// What a backend heard, in words.
+fn what(heard: Heard) -> String {
+    match heard {
+        Heard::Listening(_) => "listens".to_owned(),
+        Heard::Key { key, down, took, .. } => {
+            let took = took.map_or_else(String::new, |t| format!("  ({:.2} ms)", t.as_secs_f64() * 1e3));
+            format!("{key} {}{took}", if down { "down" } else { "up" })
+        }
+        Heard::Chord(ChordEvent::Pressed { .. }) => "chord pressed".to_owned(),
+        Heard::Chord(ChordEvent::Released { .. }) => "chord released".to_owned(),
+        Heard::Chord(ChordEvent::Cancelled { .. }) => "cancel".to_owned(),
+        Heard::Chord(ChordEvent::Toggled { .. }) => "toggle".to_owned(),
+    }
 }
 
 fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {

@@ -226,6 +226,10 @@ impl KeySource for EvdevSource {
         Ok(())
     }
 
+    fn waits_for_device(&self) -> bool {
+        self.devices.is_empty()
+    }
+
     fn stamps_at_origin(&self) -> bool {
         true
     }

@@ -2,26 +2,23 @@
 //! each says so and passes. The keys are such that no desktop minds (F20 to F24); inputbot cannot see those, so its test
 //! moves the numeric keypad and wants `PTT_KERNEL_RIG=1` besides.
 
-use std::ops::ControlFlow;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ::evdev::uinput::VirtualDevice;
 use ::evdev::{AttributeSet, Device as Grabber, EventType, InputEvent, KeyCode};
 
+use super::ear::{Ear, Hand, percentile, report};
 use super::evdev::EvdevSource;
 use super::*;
+use crate::Key;
 use crate::chord::{ChordEvent, ChordTracker};
-use crate::{Heard, Key, watch};
 
-const PATIENCE: Duration = Duration::from_secs(5);
 const TYPED: &str = "F20";
 
 #[test]
 fn two_hundred_holds_are_told_in_time() {
     let Some(mut keyboard) = FakeKeyboard::plug("ptt test holds", &["F22", "F23", "F24"]) else { return };
-    let listener = Listener::start(&config("F22+F23", "ptt test holds"));
+    let listener = Ear::on(&config("F22+F23", "ptt test holds"));
     let latencies = listener.hold_often(&mut keyboard, &["F22", "F23"], 200);
     report("evdev", &latencies);
     // The median: the tail of a busy machine is not ours, and is printed.
@@ -35,7 +32,7 @@ fn two_hundred_holds_are_told_in_time() {
 fn a_keyboard_pulled_out_while_held_is_one_release_and_may_come_back() {
     const NAME: &str = "ptt test pulled";
     let Some(mut keyboard) = FakeKeyboard::plug(NAME, &["F22", "F23"]) else { return };
-    let listener = Listener::start(&config("F22+F23", NAME));
+    let listener = Ear::on(&config("F22+F23", NAME));
     for _ in 0..5 {
         keyboard.set(&["F22", "F23"], true);
         assert!(matches!(listener.next(), ChordEvent::Pressed { .. }));
@@ -51,7 +48,7 @@ fn a_keyboard_pulled_out_while_held_is_one_release_and_may_come_back() {
 fn a_chord_over_two_keyboards() {
     let Some(mut left) = FakeKeyboard::plug("ptt test two, left", &["F22"]) else { return };
     let mut right = FakeKeyboard::plug("ptt test two, right", &["F23"]).unwrap();
-    let listener = Listener::start(&config("F22+F23", "ptt test two"));
+    let listener = Ear::on(&config("F22+F23", "ptt test two"));
     for _ in 0..20 {
         left.set(&["F22"], true);
         right.set(&["F23"], true);
@@ -67,7 +64,7 @@ fn a_chord_over_two_keyboards() {
 fn keys_held_before_listening_start_nothing() {
     let Some(mut keyboard) = FakeKeyboard::plug("ptt test early", &["F22", "F23"]) else { return };
     keyboard.set(&["F22", "F23"], true);
-    let listener = Listener::start(&config("F22+F23", "ptt test early"));
+    let listener = Ear::on(&config("F22+F23", "ptt test early"));
     assert!(listener.quiet());
     keyboard.set(&["F23"], false);
     keyboard.set(&["F23"], true);
@@ -124,7 +121,7 @@ fn after_an_overflow_the_true_state_counts() {
 #[test]
 fn a_release_that_no_edge_tells_is_found() {
     let Some(mut keyboard) = FakeKeyboard::plug("ptt test grabbed", &["F22"]) else { return };
-    let listener = Listener::start(&config("F22", "ptt test grabbed"));
+    let listener = Ear::on(&config("F22", "ptt test grabbed"));
     keyboard.set(&["F22"], true);
     assert!(matches!(listener.next(), ChordEvent::Pressed { .. }));
     // Not right after the press, where the first check is.
@@ -148,7 +145,7 @@ fn inputbot_sees_the_keypad() {
     let Some(mut keyboard) = FakeKeyboard::plug("ptt test keypad", &["KP2", "KP6", "Escape"]) else { return };
     let config: KeyboardConfig = toml::from_str("backend = 'inputbot'\nchord = 'KP2+KP6'").unwrap();
     for round in 0..2 {
-        let listener = Listener::start(&config);
+        let listener = Ear::on(&config);
         // libinput opens devices when udev has told it.
         listener.wait_until_open(&mut keyboard, "KP2");
         let latencies = listener.hold_often(&mut keyboard, &["KP2", "KP6"], if round == 0 { 200 } else { 5 });
@@ -183,8 +180,9 @@ impl FakeKeyboard {
     fn path(&mut self) -> std::path::PathBuf {
         self.0.enumerate_dev_nodes_blocking().unwrap().next().unwrap().unwrap()
     }
+}
 
-    /// Each key in a packet of its own.
+impl Hand for FakeKeyboard {
     fn set(&mut self, keys: &[&str], down: bool) -> Moment {
         let mut at = Moment::now();
         for key in keys {
@@ -192,17 +190,6 @@ impl FakeKeyboard {
             self.0.emit(&[InputEvent::new(EventType::KEY.0, code(key), i32::from(down))]).unwrap();
         }
         at
-    }
-
-    fn tap(&mut self, key: &str) {
-        self.set(&[key], true);
-        self.set(&[key], false);
-    }
-
-    fn tap_slowly(&mut self, key: &str) {
-        self.set(&[key], true);
-        std::thread::sleep(Duration::from_millis(40));
-        self.set(&[key], false);
     }
 }
 
@@ -225,150 +212,4 @@ fn opened(chord: &str, device: &str) -> (EvdevSource, ChordTracker) {
     assert!(matches!(signals[..], [Signal::Opened { .. }]), "{signals:?}");
     tracker.step(signals[0], &mut Vec::new());
     (source, tracker)
-}
-
-/// [`watch`] on a thread of its own.
-struct Listener {
-    heard: Receiver<(Heard, Moment)>,
-    stop: Stop,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// From the write to uinput to the listener's call.
-struct Latencies {
-    press: Vec<Duration>,
-    release: Vec<Duration>,
-    /// From the kernel's time to ours, edges of the chord.
-    detection: Vec<Duration>,
-}
-
-impl Listener {
-    fn start(config: &KeyboardConfig) -> Self {
-        let stop = Stop::new().unwrap();
-        let (tell, heard) = channel();
-        let (config, on) = (config.clone(), stop.clone());
-        let thread = std::thread::spawn(move || {
-            let end = watch(&config, &on, |heard| match tell.send((heard, Moment::now())) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            });
-            end.unwrap();
-        });
-        let listener = Self { heard, stop, thread: Some(thread) };
-        assert!(matches!(listener.heard.recv_timeout(PATIENCE), Ok((Heard::Listening(_), _))));
-        listener
-    }
-
-    fn next(&self) -> ChordEvent {
-        self.next_with(&mut Vec::new()).0
-    }
-
-    fn next_with(&self, detection: &mut Vec<Duration>) -> (ChordEvent, Moment) {
-        loop {
-            match self.heard.recv_timeout(PATIENCE).expect("the chord does something within 5 s") {
-                (Heard::Chord(event), at) => return (event, at),
-                (Heard::Key { took, .. }, _) => detection.extend(took),
-                (Heard::Listening(_), _) => {}
-            }
-        }
-    }
-
-    /// Waits until `keys` keys have gone up: a source that polls may not have seen the last ones yet.
-    fn all_up(&self, keys: usize, detection: &mut Vec<Duration>) {
-        let mut up = 0;
-        while up < keys {
-            if let (Heard::Key { down, took, .. }, _) =
-                self.heard.recv_timeout(PATIENCE).expect("every key goes up")
-            {
-                up += usize::from(!down);
-                detection.extend(took);
-            }
-        }
-    }
-
-    /// Whether the chord does nothing for a while.
-    fn quiet(&self) -> bool {
-        loop {
-            match self.heard.recv_timeout(Duration::from_millis(250)) {
-                Ok((Heard::Chord(event), _)) => {
-                    println!("{event:?}");
-                    return false;
-                }
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => return true,
-                Err(RecvTimeoutError::Disconnected) => return false,
-            }
-        }
-    }
-
-    /// Taps a key of the chord until an edge of it is heard.
-    fn wait_until_open(&self, keyboard: &mut FakeKeyboard, key: &str) {
-        let begun = Moment::now();
-        while Moment::now().since(begun) < PATIENCE {
-            keyboard.tap_slowly(key);
-            if let Ok((Heard::Key { down: false, .. }, _)) =
-                self.heard.recv_timeout(Duration::from_millis(60))
-            {
-                return;
-            }
-            while let Ok((heard, _)) = self.heard.recv_timeout(Duration::from_millis(40)) {
-                if matches!(heard, Heard::Key { down: false, .. }) {
-                    println!("a new device was open after {:?}", Moment::now().since(begun));
-                    return;
-                }
-            }
-        }
-        panic!("the device was not opened");
-    }
-
-    fn hold_often(&self, keyboard: &mut FakeKeyboard, keys: &[&str], times: u32) -> Latencies {
-        let mut all = Latencies { press: Vec::new(), release: Vec::new(), detection: Vec::new() };
-        for n in 0..times {
-            // Not in step with anybody's polling.
-            std::thread::sleep(Duration::from_micros(u64::from(n * 7_919 % 20_000)));
-            let (last, first) = (keys[keys.len() - 1], keys[0]);
-            keyboard.set(&keys[..keys.len() - 1], true);
-            let written = keyboard.set(&[last], true);
-            let (event, heard) = self.next_with(&mut all.detection);
-            assert!(matches!(event, ChordEvent::Pressed { .. }), "{n}: {event:?}");
-            all.press.push(heard.since(written));
-            std::thread::sleep(Duration::from_micros(u64::from(n * 104_729 % 20_000)));
-            let written = keyboard.set(&[first], false);
-            let (event, heard) = self.next_with(&mut all.detection);
-            assert!(matches!(event, ChordEvent::Released { .. }), "{n}: {event:?}");
-            all.release.push(heard.since(written));
-            keyboard.set(&keys[1..], false);
-            self.all_up(keys.len(), &mut all.detection);
-        }
-        all
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let begun = Moment::now();
-        self.stop.raise();
-        let ended = self.thread.take().unwrap().join();
-        let took = Moment::now().since(begun);
-        if !std::thread::panicking() {
-            ended.unwrap();
-            assert!(took < Duration::from_millis(100), "stopping took {took:?}");
-        }
-    }
-}
-
-fn percentile(of: &[Duration], part: f64) -> Duration {
-    let mut sorted = of.to_vec();
-    sorted.sort();
-    sorted[((sorted.len() as f64 * part).ceil() as usize).clamp(1, sorted.len()) - 1]
-}
-
-fn report(what: &str, all: &Latencies) {
-    for (edge, of) in [("press", &all.press), ("release", &all.release), ("kernel to thread", &all.detection)]
-    {
-        if !of.is_empty() {
-            let [p50, p95, p99, max] = [0.5, 0.95, 0.99, 1.0].map(|part| percentile(of, part));
-            println!("{what}, {edge}, n={}: p50 {p50:?} p95 {p95:?} p99 {p99:?} max {max:?}", of.len());
-        }
-    }
 }

@@ -1,0 +1,354 @@
+//! An X server's keyboard and mouse: needs no permission beyond the session's.
+//!
+//! * XInput 2 raw events: a key is seen whatever window has the focus and whoever has grabbed the keyboard. The server has no
+//!   filter for them, so it sends us the numbers of *all* keys; those of no watched key are dropped where they are read
+//!   ([`X11Source::event`]) and never become a value of this program. Who minds uses `evdev`, whose filter is the kernel's.
+//! * Raw events have no auto-repeat. A press of a key that is down is taken as one all the same.
+//! * The server's times are on our clock in whole milliseconds ([`clock`]), checked when it is opened: latencies that are
+//!   measured from them are up to 1 ms too long. Where the server runs elsewhere an edge is timed when it is read.
+//! * `XQueryKeymap` at opening and, while the chord is held, every 100 ms by the listener; for buttons `XIQueryDevice`.
+//! * With `swallow` a passive grab keeps the chord from the windows ([`swallow`]); what is heard does not depend on it, and
+//!   the server lets go of it when the connection ends.
+//! * A server that dies or hangs is an error, never an exit; the keyboard's actor opens the source again.
+
+mod clock;
+mod error;
+mod layout;
+mod link;
+mod swallow;
+
+use std::os::fd::AsFd;
+
+use ptt_messages::Moment;
+use rustix::event::{PollFd, PollFlags};
+use tracing::{debug, info};
+use x11rb::connection::{Connection as _, SequenceNumber};
+use x11rb::protocol::Event;
+use x11rb::protocol::xinput::{self, ConnectionExt as _, DeviceClassData, DeviceType, XIEventMask};
+use x11rb::protocol::xkb::{self, ConnectionExt as _};
+use x11rb::protocol::xproto::{self, ConnectionExt as _, CreateWindowAux, EventMask, PropMode, WindowClass};
+use x11rb::wrapper::ConnectionExt as _;
+use x11rb::{COPY_DEPTH_FROM_PARENT, COPY_FROM_PARENT};
+
+pub use self::error::X11Error;
+
+use self::clock::Clock;
+use self::layout::{Layout, Names};
+use self::link::Link;
+use super::{Backend, KeySource};
+use crate::chord::{DeviceId, Edge, Signal, Slots, Watched};
+use crate::wake::{Stop, poll_until};
+use crate::{KeyboardConfig, KeyboardError};
+
+/// The session's keyboard and pointer, as one device: the server merges what is plugged in.
+const SEAT: DeviceId = DeviceId(0);
+
+/// A session on an X server.
+#[derive(Debug)]
+pub struct X11Source {
+    link: Link,
+    root: xproto::Window,
+    keyboard: xinput::DeviceId,
+    pointer: xinput::DeviceId,
+    watched: Watched,
+    swallow: bool,
+    layout: Layout,
+    clock: Clock,
+    stop: Stop,
+    /// The watched keys that are down, by their edges.
+    down: Slots,
+    /// An event that came after the answer that was waited for.
+    later: Option<(Event, SequenceNumber)>,
+    /// What opening found, for the first wait.
+    first: Vec<Signal>,
+}
+
+/// An edge of any key or button: lives as long as it takes to look its number up.
+struct Raw {
+    is_button: bool,
+    number: u32,
+    is_down: bool,
+    time: xproto::Timestamp,
+}
+
+impl X11Source {
+    /// Listens to the server that `DISPLAY` names.
+    ///
+    /// # Errors
+    /// There is no such server, it does not let us in, or it cannot tell one of the watched keys.
+    pub fn open(config: &KeyboardConfig, watched: &Watched, stop: &Stop) -> Result<Self, KeyboardError> {
+        Self::open_on(None, config, watched, stop)
+    }
+
+    /// As [`X11Source::open`] on a named `display`.
+    pub(super) fn open_on(
+        display: Option<&str>,
+        config: &KeyboardConfig,
+        watched: &Watched,
+        stop: &Stop,
+    ) -> Result<Self, KeyboardError> {
+        // Before anybody is asked: a chord that X11 cannot tell is wrong on every server.
+        Layout::new(watched, &Names::default())?;
+        if config.swallow {
+            swallow::plan(watched)?;
+        }
+        let (link, screen) = link::connect(display, stop)?;
+        let root = link::root(&link, screen);
+        let (keyboard, pointer) = greet(&link)?;
+        let clock = look_at_clock(&link, root)?;
+        if clock == Clock::Foreign {
+            info!("the X server's clock is not this machine's: edges are timed when they are read");
+        }
+        let mut source = Self {
+            layout: Layout::new(watched, &read_names(&link)?)?,
+            link,
+            root,
+            keyboard,
+            pointer,
+            watched: watched.clone(),
+            swallow: config.swallow,
+            clock,
+            stop: stop.clone(),
+            down: Slots::NONE,
+            later: None,
+            first: Vec::new(),
+        };
+        source.select()?;
+        source.take_from_windows()?;
+        let (down, mut first) = (source.ask(&mut Vec::new())?, Vec::new());
+        source.down = down;
+        first.push(Signal::Opened { device: SEAT, down, at: Moment::now() });
+        source.first = first;
+        Ok(source)
+    }
+
+    /// Asks for edges of keys, of buttons only where one is watched, and for changes of the numbers.
+    fn select(&self) -> Result<(), X11Error> {
+        let mask = |deviceid, mask| xinput::EventMask { deviceid, mask: vec![mask] };
+        let mut masks = vec![mask(self.keyboard, XIEventMask::RAW_KEY_PRESS | XIEventMask::RAW_KEY_RELEASE)];
+        if !self.layout.buttons().is_empty() {
+            masks.push(mask(self.pointer, XIEventMask::RAW_BUTTON_PRESS | XIEventMask::RAW_BUTTON_RELEASE));
+        }
+        self.link.xinput_xi_select_events(self.root, &masks)?.check()?;
+        let (numbers, names) = (xkb::NKNDetail::KEYCODES, xkb::NameDetail::KEY_NAMES);
+        let details = xkb::SelectEventsAux::new()
+            .new_keyboard_notify(xkb::SelectEventsAuxNewKeyboardNotify {
+                affect_new_keyboard: numbers,
+                new_keyboard_details: numbers,
+            })
+            .names_notify(xkb::SelectEventsAuxNamesNotify { affect_names: names, names_details: names });
+        let none = (xkb::EventType::from(0_u16), xkb::MapPart::from(0_u16));
+        let core = xkb::ID::USE_CORE_KBD.into();
+        self.link.xkb_select_events(core, none.0, none.0, none.1, none.1, &details)?.check()?;
+        Ok(())
+    }
+
+    fn take_from_windows(&self) -> Result<(), KeyboardError> {
+        if self.swallow {
+            swallow::grab(&self.link, self.root, (self.keyboard, self.pointer), &self.watched, &self.layout)?;
+        }
+        Ok(())
+    }
+
+    /// The keyboard has other numbers now: looks them up.
+    fn renumber(&mut self, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
+        let layout = Layout::new(&self.watched, &read_names(&self.link)?)?;
+        if layout == self.layout {
+            return Ok(());
+        }
+        debug!("the X server numbers its keys anew");
+        if self.swallow {
+            swallow::let_go(&self.link, self.root, (self.keyboard, self.pointer))?;
+        }
+        self.layout = layout;
+        self.take_from_windows()?;
+        // What is held was told by the old numbers.
+        signals.push(Signal::Lost { device: SEAT, at: Moment::now() });
+        self.down = self.ask(signals)?;
+        signals.push(Signal::Opened { device: SEAT, down: self.down, at: Moment::now() });
+        Ok(())
+    }
+
+    /// Takes in what has come, up to the answer to the request `before`.
+    fn take(
+        &mut self,
+        before: Option<SequenceNumber>,
+        signals: &mut Vec<Signal>,
+    ) -> Result<(), KeyboardError> {
+        loop {
+            let next = match self.later.take() {
+                Some(kept) => Some(kept),
+                None => self.link.poll_for_event_with_sequence().map_err(X11Error::from)?,
+            };
+            let Some((event, sequence)) = next else { return Ok(()) };
+            if before.is_some_and(|before| sequence >= before) {
+                self.later = Some((event, sequence));
+                return Ok(());
+            }
+            self.event(&event, signals)?;
+        }
+    }
+
+    /// The one place that sees numbers of keys that are not ours.
+    fn event(&mut self, event: &Event, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
+        let Some(raw) = Raw::of(event) else {
+            return match event {
+                Event::XkbNewKeyboardNotify(_) | Event::XkbNamesNotify(_) => self.renumber(signals),
+                Event::Error(error) => {
+                    debug!(?error, "the X server refused a request");
+                    Ok(())
+                }
+                _ => Ok(()),
+            };
+        };
+        let slot = if raw.is_button { self.layout.button(raw.number) } else { self.layout.key(raw.number) };
+        let Some(slot) = slot else { return Ok(()) };
+        let edge = match (raw.is_down, self.down.has(slot)) {
+            (true, false) => Edge::Down,
+            (true, true) => Edge::Repeat,
+            (false, _) => Edge::Up,
+        };
+        self.down = if raw.is_down { self.down.with(slot) } else { self.down.without(slot.into()) };
+        let at = self.clock.moment(raw.time, Moment::now());
+        signals.push(Signal::Key { device: SEAT, slot, edge, at });
+        Ok(())
+    }
+
+    /// Asks what is down, and takes in the edges that came before the answer: a newer edge must not be undone by it.
+    fn ask(&mut self, signals: &mut Vec<Signal>) -> Result<Slots, KeyboardError> {
+        let (keys, buttons) = self.question().map_err(X11Error::from)?;
+        self.take(Some(buttons.1), signals)?;
+        Ok(self.layout.down(&keys, &buttons.0))
+    }
+
+    /// The bitmaps of what is down, and the number of the last question.
+    #[expect(clippy::type_complexity, reason = "two bitmaps and a number, used once")]
+    fn question(&self) -> Result<([u8; 32], (Vec<u32>, SequenceNumber)), x11rb::errors::ReplyError> {
+        let keymap = self.link.query_keymap()?;
+        let mut last = keymap.sequence_number();
+        let mut state = Vec::new();
+        let keys = keymap.reply()?.keys;
+        if !self.layout.buttons().is_empty() {
+            let question = self.link.xinput_xi_query_device(self.pointer)?;
+            last = question.sequence_number();
+            let classes = question.reply()?.infos.into_iter().flat_map(|info| info.classes);
+            let mut buttons = classes.filter_map(|class| match class.data {
+                DeviceClassData::Button(buttons) => Some(buttons.state),
+                _ => None,
+            });
+            state = buttons.next().unwrap_or_default();
+        }
+        Ok((keys, (state, last)))
+    }
+}
+
+impl KeySource for X11Source {
+    fn backend(&self) -> Backend {
+        Backend::X11
+    }
+
+    fn wait(&mut self, until: Option<Moment>, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
+        if !self.first.is_empty() {
+            signals.append(&mut self.first);
+            return Ok(());
+        }
+        let before = signals.len();
+        // What came with an earlier answer rings no bell.
+        self.take(None, signals)?;
+        if signals.len() == before {
+            let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+            poll_until(&mut [input(self.stop.fd()), input(self.link.stream().as_fd())], until)?;
+            self.take(None, signals)?;
+        }
+        Ok(())
+    }
+
+    fn actual(&mut self, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
+        self.down = self.ask(signals)?;
+        signals.push(Signal::Actual { device: SEAT, down: self.down, at: Moment::now() });
+        Ok(())
+    }
+
+    fn stamps_at_origin(&self) -> bool {
+        self.clock == Clock::Ours
+    }
+}
+
+impl Raw {
+    fn of(event: &Event) -> Option<Self> {
+        let key = |e: &xinput::RawKeyPressEvent, is_down| Self {
+            is_button: false,
+            number: e.detail,
+            is_down,
+            time: e.time,
+        };
+        let button = |e: &xinput::RawButtonPressEvent, is_down| Self {
+            is_button: true,
+            number: e.detail,
+            is_down,
+            time: e.time,
+        };
+        match event {
+            Event::XinputRawKeyPress(e) => Some(key(e, true)),
+            Event::XinputRawKeyRelease(e) => Some(key(e, false)),
+            Event::XinputRawButtonPress(e) => Some(button(e, true)),
+            Event::XinputRawButtonRelease(e) => Some(button(e, false)),
+            _ => None,
+        }
+    }
+}
+
+/// Agrees on the extensions and gives the session's keyboard and pointer.
+fn greet(link: &Link) -> Result<(xinput::DeviceId, xinput::DeviceId), X11Error> {
+    let lacks = |what| X11Error::Lacks { what };
+    let version = link.xinput_xi_query_version(2, 2)?.reply()?;
+    // Before 2.1 raw events stay away while somebody has grabbed the keyboard.
+    if (version.major_version, version.minor_version) < (2, 1) {
+        return Err(lacks("XInput 2.1"));
+    }
+    if !link.xkb_use_extension(1, 0)?.reply()?.supported {
+        return Err(lacks("XKEYBOARD 1.0"));
+    }
+    let all = link.xinput_xi_query_device(xinput::Device::ALL_MASTER)?.reply()?.infos;
+    // The first pair is the one of a client that did not choose another, so the one that `XQueryKeymap` speaks of.
+    let pointer = all.iter().find(|info| info.type_ == DeviceType::MASTER_POINTER);
+    pointer.map(|info| (info.attachment, info.deviceid)).ok_or_else(|| lacks("keyboard"))
+}
+
+/// A round trip through a property of a window of ours: the server's time between two of ours.
+fn look_at_clock(link: &Link, root: xproto::Window) -> Result<Clock, X11Error> {
+    let window = link.generate_id()?;
+    let aux = CreateWindowAux::new().event_mask(EventMask::PROPERTY_CHANGE);
+    let class = WindowClass::INPUT_ONLY;
+    let depth = COPY_DEPTH_FROM_PARENT;
+    link.create_window(depth, window, root, 0, 0, 1, 1, 0, class, COPY_FROM_PARENT, &aux)?;
+    let asked = Moment::now();
+    let (name, text) = (xproto::AtomEnum::WM_NAME, xproto::AtomEnum::STRING);
+    link.change_property8(PropMode::APPEND, window, name, text, b"")?.check()?;
+    let answered = Moment::now();
+    link.destroy_window(window)?;
+    while let Some(event) = link.poll_for_event()? {
+        if let Event::PropertyNotify(told) = event {
+            return Ok(Clock::judge(told.time, asked, answered));
+        }
+    }
+    Ok(Clock::Foreign)
+}
+
+fn read_names(link: &Link) -> Result<Names, X11Error> {
+    let which = xkb::NameDetail::KEY_NAMES;
+    let told = link.xkb_get_names(xkb::ID::USE_CORE_KBD.into(), which)?.reply()?;
+    let names = told.value_list.key_names.unwrap_or_default();
+    Ok(Names { first: told.first_key, names: names.into_iter().map(|key| key.name).collect() })
+}
+
+impl From<X11Error> for KeyboardError {
+    fn from(error: X11Error) -> Self {
+        Self::X11(error)
+    }
+}
+
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! Keeping the chord from the windows: a passive grab of one of its keys, for every state of the lock keys.
+//!
+//! A grab is of one key together with modifiers, so that is what a chord must be to be swallowed; Down+Right is not: its keys
+//! would be gone from every window. While a grabbed key is held the server gives no other key to windows either. It lets go
+//! of all grabs when the connection ends, however this program ends.
+
+use tracing::warn;
+use x11rb::protocol::xinput::{self, ConnectionExt as _, GrabMode22, GrabOwner, GrabType};
+use x11rb::protocol::xproto::{ConnectionExt as _, GrabMode, GrabStatus, Window};
+use x11rb::{CURRENT_TIME, NONE};
+
+use super::error::X11Error;
+use super::layout::Layout;
+use super::link::Link;
+use crate::KeyboardError;
+use crate::chord::{Slot, Slots, Watched};
+use crate::source::Backend;
+
+/// What is to be grabbed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    key: Slot,
+    /// Only while these are down; any modifiers where there are none.
+    with: Slots,
+}
+
+/// The kernel's codes of the modifiers.
+const MODIFIERS: [u16; 8] = [29, 97, 42, 54, 56, 100, 125, 126];
+/// The server's numbers of NumLock and ScrollLock, whose modifiers are not fixed; CapsLock has the second one.
+const LOCKS: [u8; 2] = [77, 78];
+const CAPS: u32 = 1 << 1;
+const ANY_MODIFIER: u32 = 1 << 31;
+const ANY_KEY: u32 = 0;
+
+/// How the chord can be swallowed.
+///
+/// # Errors
+/// [`KeyboardError::CannotSwallow`] where it has not exactly one key beside modifiers.
+pub fn plan(watched: &Watched) -> Result<Plan, KeyboardError> {
+    let chord = watched.chord();
+    let modifiers: Slots =
+        chord.iter().filter(|slot| MODIFIERS.contains(&watched.key(*slot).code())).collect();
+    let keys: Vec<Slot> = chord.without(modifiers).iter().collect();
+    match (&keys[..], chord.iter().count()) {
+        ([key], _) => Ok(Plan { key: *key, with: modifiers }),
+        (_, 1) => Ok(Plan { key: chord.iter().next().expect("a chord has a key"), with: Slots::NONE }),
+        _ => Err(KeyboardError::CannotSwallow {
+            backend: Backend::X11.name(),
+            reason: "it takes one key, alone or with modifiers (F13, LeftCtrl+Space), from the windows and no other chord",
+        }),
+    }
+}
+
+/// Grabs what the chord needs. That another program has it already is logged, and the chord is heard all the same.
+///
+/// # Errors
+/// [`plan`]'s, or the connection's.
+pub fn grab(
+    link: &Link,
+    root: Window,
+    (keyboard, pointer): (xinput::DeviceId, xinput::DeviceId),
+    watched: &Watched,
+    layout: &Layout,
+) -> Result<(), KeyboardError> {
+    let plan = plan(watched)?;
+    let number_in = |list: &[(u8, Slot)], wanted| {
+        list.iter().find(|(_, slot)| *slot == wanted).map(|(number, _)| *number)
+    };
+    let (device, kind, number) = match number_in(layout.keys(), plan.key) {
+        Some(number) => (keyboard, GrabType::KEYCODE, number),
+        None => {
+            (pointer, GrabType::BUTTON, number_in(layout.buttons(), plan.key).expect("a layout has all keys"))
+        }
+    };
+    let states = if plan.with.is_empty() {
+        vec![ANY_MODIFIER]
+    } else {
+        let map = link.get_modifier_mapping().map_err(X11Error::from)?.reply().map_err(X11Error::from)?;
+        let of = |number: u8| modifiers_of(number, &map.keycodes);
+        let with = plan.with.iter().filter_map(|slot| number_in(layout.keys(), slot));
+        states(with.map(of).fold(0, |all, bits| all | bits), &LOCKS.map(of))
+    };
+    let (mode, owner, mask) = (GrabMode22::ASYNC, GrabOwner::NO_OWNER, [0]);
+    let number = u32::from(number);
+    let refused = link
+        .xinput_xi_passive_grab_device(
+            CURRENT_TIME,
+            root,
+            NONE,
+            number,
+            device,
+            kind,
+            mode,
+            GrabMode::ASYNC,
+            owner,
+            &mask,
+            &states,
+        )
+        .map_err(X11Error::from)?
+        .reply()
+        .map_err(X11Error::from)?
+        .modifiers;
+    if refused.iter().any(|state| state.status != GrabStatus::SUCCESS) {
+        warn!(
+            "another program has this chord for itself (a shortcut of the desktop?): it is heard all the same, and that \
+             program acts on it too; free it there, or choose another keyboard.chord"
+        );
+    }
+    Ok(())
+}
+
+/// Gives everything back.
+///
+/// # Errors
+/// The connection's.
+pub fn let_go(
+    link: &Link,
+    root: Window,
+    (keyboard, pointer): (xinput::DeviceId, xinput::DeviceId),
+) -> Result<(), X11Error> {
+    for (device, kind) in [(keyboard, GrabType::KEYCODE), (pointer, GrabType::BUTTON)] {
+        link.xinput_xi_passive_ungrab_device(root, ANY_KEY, device, kind, &[ANY_MODIFIER])?.check()?;
+    }
+    Ok(())
+}
+
+/// The modifiers that a key of this number is, from the server's table of eight equal rows.
+fn modifiers_of(number: u8, table: &[u8]) -> u32 {
+    let rows = table.chunks((table.len() / 8).max(1));
+    rows.zip(0..8).filter(|(row, _)| row.contains(&number)).fold(0, |all, (_, bit)| all | 1 << bit)
+}
+
+/// `with` together with each set of locks that may be on.
+fn states(with: u32, locks: &[u32]) -> Vec<u32> {
+    let mut states = vec![with, with | CAPS];
+    for lock in locks {
+        let more: Vec<u32> = states.iter().map(|state| state | lock).collect();
+        states.extend(more);
+    }
+    states.sort_unstable();
+    states.dedup();
+    states
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_with_modifiers_can_be_swallowed() {
+        let watched = |chord: &str| Watched::chord_only(&chord.parse().unwrap());
+        for (chord, key, with) in [
+            ("F13", "F13", vec![]),
+            ("RightCtrl", "RightCtrl", vec![]),
+            ("MouseSide", "MouseSide", vec![]),
+            ("Space+LeftCtrl+LeftAlt", "Space", vec!["LeftCtrl", "LeftAlt"]),
+        ] {
+            let watched = watched(chord);
+            let plan = plan(&watched).unwrap();
+            assert_eq!(watched.key(plan.key).to_string(), key);
+            assert_eq!(plan.with.iter().map(|slot| watched.key(slot).to_string()).collect::<Vec<_>>(), with);
+        }
+        for chord in ["Down+Right", "LeftCtrl+LeftShift", "LeftCtrl+A+B"] {
+            let error = plan(&watched(chord)).unwrap_err();
+            assert!(error.to_string().contains("keyboard.swallow"), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_state_of_the_locks_is_grabbed() {
+        // Two keys for each modifier: Shift, Lock, Control, Mod1 (Alt), Mod2 (NumLock), ...
+        let table = [50, 62, 66, 0, 37, 105, 64, 108, 77, 0, 0, 0, 133, 134, 0, 0];
+        assert_eq!([37, 64, 77, 78, 9].map(|key| modifiers_of(key, &table)), [4, 8, 16, 0, 0]);
+        assert_eq!(states(4, &[16, 0]), [4, 6, 20, 22]);
+        assert_eq!(states(4, &[16, 128]).len(), 8);
+        assert_eq!(modifiers_of(9, &[]), 0);
+    }
+}
