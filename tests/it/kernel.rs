@@ -18,7 +18,7 @@ const KEYPAD: [KeyCode; 2] = [KeyCode::KEY_KP2, KeyCode::KEY_KP6];
 
 #[test]
 fn a_held_chord_becomes_text_through_evdev_and_alsa() {
-    in_the_rig("a_held_chord_becomes_text_through_evdev_and_alsa", |folder| {
+    in_the_rig("kernel::a_held_chord_becomes_text_through_evdev_and_alsa", &["tiny.en"], |folder| {
         let mut keyboard = VirtualKeyboard::plug("rig keyboard").unwrap();
         let mut daemon = daemon("evdev", "Down+Right");
         let mut total = Errors::default();
@@ -63,7 +63,7 @@ fn a_held_chord_becomes_text_through_evdev_and_alsa() {
 
 #[test]
 fn a_held_chord_becomes_text_through_inputbot() {
-    in_the_rig("a_held_chord_becomes_text_through_inputbot", |folder| {
+    in_the_rig("kernel::a_held_chord_becomes_text_through_inputbot", &["tiny.en"], |folder| {
         let mut keyboard = VirtualKeyboard::plug("rig keyboard").unwrap();
         let mut daemon = daemon("inputbot", "KP2+KP6");
         let clip = rig::bundled();
@@ -75,19 +75,20 @@ fn a_held_chord_becomes_text_through_inputbot() {
     });
 }
 
-/// Runs `guest` under the rig's kernel: this very test, once more, inside.
-fn in_the_rig(test: &str, guest: impl FnOnce(&Path)) {
+/// Runs `guest` under the rig's kernel, where these models are there: this very test, by its path, once more, inside.
+pub fn in_the_rig(test: &str, models: &[&str], guest: impl FnOnce(&Path)) {
     if let Some(folder) = KernelRig::guest() {
         return guest(&folder);
     }
     let _alone = rig::heavy();
-    let found = KernelRig::find().and_then(|rig| Ok((rig, rig::model("tiny.en")?)));
+    let found = KernelRig::find()
+        .and_then(|rig| models.iter().try_for_each(|name| rig::model(name).map(drop)).map(|()| rig));
     let rig = match found {
-        Ok((rig, _)) => rig,
+        Ok(rig) => rig,
         Err(skip) => return skip.say(&format!("the kernel rig: {test}")),
     };
     let folder = tempfile::tempdir().unwrap();
-    let finished = rig.run_test(&format!("kernel::{test}"), folder.path(), Duration::from_secs(300)).unwrap();
+    let finished = rig.run_test(test, folder.path(), Duration::from_secs(300)).unwrap();
     // The test runner inside begins a line that the first figure ends.
     let figures = finished.out.lines().filter_map(|line| line.find("kernel rig,").map(|at| &line[at..]));
     figures.for_each(rig::say);

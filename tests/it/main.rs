@@ -15,6 +15,7 @@ mod controller;
 mod faults;
 mod feedback;
 mod kernel;
+mod kernel_keys;
 mod keyboard;
 mod metrics;
 mod output;
@@ -25,6 +26,7 @@ mod rigs;
 mod stt;
 mod tidy;
 mod x11;
+mod x11_keys;
 mod x11_window;
 
 /// A section of the configuration from its TOML.

@@ -1,0 +1,159 @@
+//! The chord on an X server: the shipped program and a private Xvfb whose keys XTEST moves.
+
+use std::process::Command;
+use std::time::Duration;
+
+use evdev::KeyCode;
+use ptt_messages::{ControllerEvent, Outcome, StateName};
+use ptt_tests::hardware_free;
+use ptt_tests::rig::{self, Daemon, DaemonBuilder, PrivateX, Process, Stream, XKeys};
+
+const SOON: Duration = Duration::from_secs(30);
+const DOWN: KeyCode = KeyCode::KEY_DOWN;
+const RIGHT: KeyCode = KeyCode::KEY_RIGHT;
+/// Longer than a tap, shorter than anybody's patience.
+const HOLD: Duration = Duration::from_millis(200);
+
+#[test]
+fn a_chord_on_x11_is_a_take_and_the_server_may_die() {
+    let mut server = match PrivateX::start() {
+        Ok(server) => server,
+        Err(skip) => return skip.say("the chord on an X server"),
+    };
+    let config = hardware_free(&[&rig::bundled().file], "keyboard.backend = 'x11'\naudio.wav_pace = 'fast'");
+    let mut daemon = DaemonBuilder::new().config(&config).env(server.env()).start();
+    daemon.has("keyboard");
+    let mut keys = server.keys();
+    for (down, up) in
+        [([DOWN, RIGHT], [RIGHT, DOWN]), ([RIGHT, DOWN], [RIGHT, DOWN]), ([DOWN, RIGHT], [DOWN, RIGHT])]
+    {
+        assert_eq!(hold(&mut daemon, &mut keys, &down, HOLD, &up), Outcome::Text);
+    }
+    // The server repeats a held key 25 times a second after 0.66 s.
+    let chord = [DOWN, RIGHT];
+    assert_eq!(hold(&mut daemon, &mut keys, &chord, Duration::from_millis(1_500), &chord), Outcome::Text);
+    assert_eq!(takes(&daemon), 4, "each hold was one take");
+
+    keys.press(&chord).unwrap();
+    daemon.recording();
+    std::thread::sleep(HOLD);
+    server.kill();
+    assert_eq!(daemon.ended().outcome, Outcome::Text, "what was said until then is not lost");
+    server.restart();
+    // Pressed until it is heard: nobody can say when the daemon tries again.
+    let mut keys = server.keys();
+    rig::await_some("the chord on the new server", SOON, || {
+        keys.press(&chord).unwrap();
+        let seen = daemon.within(Duration::from_secs(1), rig::is_recording);
+        std::thread::sleep(HOLD);
+        keys.release(&chord).unwrap();
+        seen
+    });
+    assert_eq!(daemon.ended().outcome, Outcome::Text);
+    let metrics = daemon.scrape();
+    assert_eq!(metrics.sum("ptt_keyboard_source", &[("backend", "x11")]), Some(1.0));
+    assert!(daemon.stop().status.success());
+}
+
+/// Every edge of a watched key is measured, so one key of the chord is tapped while the engine works.
+#[test]
+fn keys_are_detected_in_time_while_the_engine_decodes() {
+    let found = PrivateX::start().and_then(|server| Ok((server, rig::model("tiny.en")?)));
+    let (server, model) = match found {
+        Ok(found) => found,
+        Err(skip) => return skip.say("key detection on an X server while the engine decodes"),
+    };
+    let _alone = rig::heavy();
+    let more = format!(
+        "keyboard.backend = 'x11'\naudio.wav_pace = 'fast'\nstt.backend = 'whisper'\nstt.model = {model:?}\n\
+         controller.decode_deadline_s = 60\nlog.filter = 'info'"
+    );
+    let config = hardware_free(&[&rig::bundled().file], &more);
+    let mut daemon = DaemonBuilder::new().config(&config).env(server.env()).start();
+    daemon.has("keyboard");
+    daemon.has("model");
+    let mut keys = server.keys();
+    let chord = [DOWN, RIGHT];
+    for _ in 0..6 {
+        daemon.listening();
+        keys.press(&chord).unwrap();
+        daemon.recording();
+        std::thread::sleep(HOLD);
+        keys.release(&chord).unwrap();
+        daemon.until("decoding", |event| {
+            matches!(event, ControllerEvent::Transition { to: StateName::Processing, .. }).then_some(())
+        });
+        while daemon.within(Duration::from_millis(3), is_end).is_none() {
+            keys.press(&[DOWN]).unwrap();
+            keys.release(&[DOWN]).unwrap();
+        }
+    }
+    let (metrics, stage) = (daemon.scrape(), [("stage", "key_detection")]);
+    let count = metrics.count("ptt_stage_seconds", &stage);
+    let at = |part| metrics.quantile("ptt_stage_seconds", &stage, part).unwrap();
+    rig::say(&format!(
+        "x11 key detection while decoding, {count} edges, in seconds: p50 {:?}, p99 {:?} (server times are whole \
+         milliseconds: up to 1 ms is that)",
+        at(0.5),
+        at(0.99)
+    ));
+    assert!(count > 200, "{count}");
+    // The tail of a busy machine is not ours, and is printed.
+    assert!(at(0.5).up_to <= 0.002_5, "{:?}", at(0.5));
+}
+
+#[test]
+fn keys_shows_what_each_backend_sees() {
+    let server = match PrivateX::start() {
+        Ok(server) => server,
+        Err(skip) => return skip.say("`ptt-app keys` on an X server"),
+    };
+    let home = tempfile::tempdir().unwrap();
+    let keys_command = |display: Option<&str>| {
+        let mut command = Command::new(rig::program());
+        command.arg("keys").env("HOME", home.path()).env("XDG_CONFIG_HOME", home.path());
+        command.env_remove("WAYLAND_DISPLAY").env_remove("DISPLAY").envs(display.map(|at| ("DISPLAY", at)));
+        Process::spawn(&mut command).unwrap()
+    };
+    let says = |process: &mut Process, line: &str| {
+        process.line(Stream::Out, SOON, |said| said.starts_with(line).then_some(())).unwrap();
+    };
+    let mut shown = keys_command(Some(server.env()[0].1));
+    says(&mut shown, "x11       listens");
+    // Its table of arrows is another one.
+    says(&mut shown, "inputbot  not usable: the backend inputbot cannot see Down, Right");
+    let mut keys = server.keys();
+    keys.press(&[RIGHT, KeyCode::KEY_Q, DOWN]).unwrap();
+    keys.release(&[DOWN, KeyCode::KEY_Q, RIGHT]).unwrap();
+    for line in ["Right down", "Down down", "chord pressed", "Down up", "chord released", "Right up"] {
+        says(&mut shown, &format!("x11       {line}"));
+    }
+    let ended = shown.stop().unwrap();
+    assert!(ended.status.success(), "{}", ended.err);
+    assert!(ended.out.contains("evdev     "), "{}", ended.out);
+    assert!(!ended.out.contains('Q'), "what is not in the chord is not shown: {}", ended.out);
+
+    let mut shown = keys_command(None);
+    says(&mut shown, "x11       not usable: DISPLAY is not set");
+    drop(shown);
+}
+
+fn hold(daemon: &mut Daemon, keys: &mut XKeys, down: &[KeyCode], time: Duration, up: &[KeyCode]) -> Outcome {
+    daemon.listening();
+    keys.press(down).unwrap();
+    daemon.recording();
+    std::thread::sleep(time);
+    keys.release(up).unwrap();
+    daemon.ended().outcome
+}
+
+fn takes(daemon: &Daemon) -> usize {
+    let begun = |event: &&ControllerEvent| {
+        matches!(event, ControllerEvent::Transition { to: StateName::KeyPressed, .. })
+    };
+    daemon.seen().iter().filter(begun).count()
+}
+
+fn is_end(event: &ControllerEvent) -> Option<()> {
+    matches!(event, ControllerEvent::Ended { .. }).then_some(())
+}
