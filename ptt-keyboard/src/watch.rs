@@ -40,9 +40,10 @@ pub fn watch_all(
     mut hear: impl FnMut(Backend, Result<Heard, KeyboardError>) -> ControlFlow<()>,
 ) -> Result<(), KeyboardError> {
     config.watched()?;
-    let backends: Vec<Backend> = match config.backend {
-        Backend::Auto => AUTO.into_iter().filter(|backend| *backend != Backend::Control).collect(),
-        chosen => vec![chosen],
+    let backends: Vec<Backend> = if config.backend == Backend::Auto {
+        AUTO.into_iter().filter(|backend| *backend != Backend::Control).collect()
+    } else {
+        vec![config.backend]
     };
     let (tell, heard) = channel();
     let mut threads = Vec::new();

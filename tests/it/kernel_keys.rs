@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use evdev::KeyCode;
+use evdev::uinput::VirtualDevice;
+use evdev::{
+    AbsInfo, AbsoluteAxisCode, AttributeSet, EventType, InputEvent, KeyCode, RelativeAxisCode, UinputAbsSetup,
+};
 use ptt_keyboard::{ChordEvent, Heard, KeyboardConfig, Stop, watch};
 use ptt_messages::Moment;
 use ptt_tests::rig::{self, VirtualKeyboard};
@@ -29,6 +32,48 @@ fn a_thousand_chords_are_a_thousand_presses_and_releases() {
         rig::say(&format!("kernel rig, a thousand chords: PTT_SEED={}", dice.0));
         thousand(&mut dice);
         beside_inputbot(&mut dice);
+    });
+}
+
+/// A chord over a mouse, a gamepad and a keyboard, while the mouse moves.
+#[test]
+fn buttons_of_mice_and_gamepads_are_keys() {
+    in_the_rig("kernel_keys::buttons_of_mice_and_gamepads_are_keys", &[], |_| {
+        let axes: AttributeSet<RelativeAxisCode> =
+            [RelativeAxisCode::REL_X, RelativeAxisCode::REL_Y].into_iter().collect();
+        let buttons = |codes: &[KeyCode]| codes.iter().copied().collect::<AttributeSet<KeyCode>>();
+        let builder = |name| VirtualDevice::builder().unwrap().name(name);
+        let mouse = buttons(&[KeyCode::BTN_LEFT, KeyCode::BTN_SIDE]);
+        let mouse = builder("rig mouse").with_keys(&mouse).unwrap().with_relative_axes(&axes).unwrap();
+        let stick = UinputAbsSetup::new(AbsoluteAxisCode::ABS_X, AbsInfo::new(0, -100, 100, 0, 0, 1));
+        let pad = buttons(&[KeyCode::BTN_SOUTH, KeyCode::BTN_TRIGGER_HAPPY1]);
+        let pad = builder("rig pad").with_keys(&pad).unwrap().with_absolute_axis(&stick).unwrap();
+        let (mut mouse, mut pad) = (mouse.build().unwrap(), pad.build().unwrap());
+        let mut keyboard = VirtualKeyboard::plug("rig keyboard").unwrap();
+        for device in [&mut mouse, &mut pad] {
+            rig::await_some("its node", PATIENCE, || {
+                device.enumerate_dev_nodes_blocking().ok()?.flatten().find(|node| node.exists())
+            });
+        }
+        let mut ear =
+            Ear::on("backend = 'evdev'\nchord = 'LeftCtrl+MouseSide+PadSouth'\ncancel = 'TriggerHappy1'");
+        let key = |code: KeyCode, down| InputEvent::new(EventType::KEY.0, code.code(), i32::from(down));
+        for round in 0..50 {
+            let moved = [
+                InputEvent::new(EventType::RELATIVE.0, RelativeAxisCode::REL_X.0, 3),
+                InputEvent::new(EventType::ABSOLUTE.0, AbsoluteAxisCode::ABS_X.0, (round % 7) as i32),
+            ];
+            keyboard.press(&[KeyCode::KEY_LEFTCTRL]).unwrap();
+            pad.emit(&[moved[1], key(KeyCode::BTN_SOUTH, true)]).unwrap();
+            mouse.emit(&[moved[0], key(KeyCode::BTN_SIDE, true)]).unwrap();
+            ear.expect(round, true);
+            mouse.emit(&[moved[0], key(KeyCode::BTN_SIDE, false)]).unwrap();
+            ear.expect(round, false);
+            pad.emit(&[key(KeyCode::BTN_SOUTH, false)]).unwrap();
+            keyboard.release(&[KeyCode::KEY_LEFTCTRL]).unwrap();
+        }
+        pad.emit(&[key(KeyCode::BTN_TRIGGER_HAPPY1, true)]).unwrap();
+        assert!(ear.cancelled());
     });
 }
 
@@ -221,6 +266,15 @@ impl Ear {
             keyboard.release(&CHORD[..1]).unwrap();
             matches!(heard, Ok((Heard::Key { .. }, _))).then_some(())
         });
+    }
+
+    fn cancelled(&mut self) -> bool {
+        while let Ok((heard, _)) = self.heard.recv_timeout(PATIENCE) {
+            if matches!(heard, Heard::Chord(ChordEvent::Cancelled { .. })) {
+                return true;
+            }
+        }
+        false
     }
 
     fn nothing_more(&mut self) -> bool {

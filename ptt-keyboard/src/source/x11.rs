@@ -24,7 +24,7 @@ use rustix::event::{PollFd, PollFlags};
 use tracing::{debug, info};
 use x11rb::connection::{Connection as _, SequenceNumber};
 use x11rb::protocol::Event;
-use x11rb::protocol::xinput::{self, ConnectionExt as _, DeviceClassData, DeviceType, XIEventMask};
+use x11rb::protocol::xinput::{self, ConnectionExt as _, DeviceType, XIEventMask};
 use x11rb::protocol::xkb::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{self, ConnectionExt as _, CreateWindowAux, EventMask, PropMode, WindowClass};
 use x11rb::wrapper::ConnectionExt as _;
@@ -192,14 +192,11 @@ impl X11Source {
     /// The one place that sees numbers of keys that are not ours.
     fn event(&mut self, event: &Event, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
         let Some(raw) = Raw::of(event) else {
-            return match event {
-                Event::XkbNewKeyboardNotify(_) | Event::XkbNamesNotify(_) => self.renumber(signals),
-                Event::Error(error) => {
-                    debug!(?error, "the X server refused a request");
-                    Ok(())
-                }
-                _ => Ok(()),
-            };
+            if let Event::Error(error) = event {
+                debug!(?error, "the X server refused a request");
+            }
+            let renumbered = matches!(event, Event::XkbNewKeyboardNotify(_) | Event::XkbNamesNotify(_));
+            return if renumbered { self.renumber(signals) } else { Ok(()) };
         };
         let slot = if raw.is_button { self.layout.button(raw.number) } else { self.layout.key(raw.number) };
         let Some(slot) = slot else { return Ok(()) };
@@ -232,10 +229,7 @@ impl X11Source {
             let question = self.link.xinput_xi_query_device(self.pointer)?;
             last = question.sequence_number();
             let classes = question.reply()?.infos.into_iter().flat_map(|info| info.classes);
-            let mut buttons = classes.filter_map(|class| match class.data {
-                DeviceClassData::Button(buttons) => Some(buttons.state),
-                _ => None,
-            });
+            let mut buttons = classes.filter_map(|class| class.data.as_button().map(|b| b.state.clone()));
             state = buttons.next().unwrap_or_default();
         }
         Ok((keys, (state, last)))
@@ -288,6 +282,7 @@ impl Raw {
             is_down,
             time: e.time,
         };
+        #[expect(clippy::wildcard_enum_match_arm, reason = "x11rb knows a hundred events")]
         match event {
             Event::XinputRawKeyPress(e) => Some(key(e, true)),
             Event::XinputRawKeyRelease(e) => Some(key(e, false)),

@@ -1,4 +1,5 @@
 //! What can go wrong between us and an X server, and what may help.
+#![expect(clippy::wildcard_enum_match_arm, reason = "of x11rb's errors the rest is a lost connection")]
 
 use std::io;
 
