@@ -94,8 +94,7 @@ impl Backend {
     /// Why `swallow` is refused, where the backend can keep no chord from the windows.
     const fn why_it_cannot_swallow(self) -> Option<&'static str> {
         match self {
-            Self::Auto | Self::X11 => None,
-            Self::Evdev => Some("it only listens"),
+            Self::Auto | Self::Evdev | Self::X11 => None,
             Self::Inputbot => Some("its library only listens"),
             Self::Control => Some("it has no keys; a compositor's key binding swallows by itself"),
             Self::Scripted => Some("it has no keys"),

@@ -63,6 +63,11 @@ impl<T> Inbox<T> {
         ring(&self.bell);
     }
 
+    /// Readable when there is something.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
     /// Takes all there is.
     pub(crate) fn take(&self) -> VecDeque<T> {
         // An empty bell answers "try again", which is as good.

@@ -117,7 +117,8 @@ fn thousand(dice: &mut Dice) {
                 keyboard.press(&down[..2]).unwrap();
                 let written = Moment::now();
                 keyboard.press(&down[2..]).unwrap();
-                ear.pressed.push(ear.expect(round, true).since(written));
+                let heard = ear.expect(round, true);
+                ear.pressed.push(heard.since(written));
                 keyboard.release(&up).unwrap();
                 ear.expect(round, false);
             }
@@ -147,7 +148,8 @@ fn beside_inputbot(dice: &mut Dice) {
         keyboard.press(&KEYPAD[..1]).unwrap();
         let written = Moment::now();
         keyboard.press(&KEYPAD[1..]).unwrap();
-        ear.pressed.push(ear.expect(round, true).since(written));
+        let heard = ear.expect(round, true);
+        ear.pressed.push(heard.since(written));
         keyboard.release(&KEYPAD).unwrap();
         ear.expect(round, false);
     }

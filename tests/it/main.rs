@@ -16,6 +16,7 @@ mod faults;
 mod feedback;
 mod kernel;
 mod kernel_keys;
+mod kernel_swallow;
 mod keyboard;
 mod metrics;
 mod output;

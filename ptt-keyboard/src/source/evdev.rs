@@ -6,16 +6,19 @@
 //! * `EVIOCSCLOCKID`: events carry `CLOCK_MONOTONIC`, the clock of [`Moment`].
 //! * `EVIOCGKEY` at opening, after a hole (`SYN_DROPPED`) and, while the chord is held, every 100 ms by the listener: "held" is
 //!   a level, not two edges.
+//! * With `swallow` a keyboard is taken from everybody else and passed on but for the chord ([`pass`]).
 //! * A device that cannot be read any more takes its keys with it: a reader that was busy meanwhile gets no release.
 //!
-//! Events are decoded here rather than by the crate `evdev`, which has no masks and no choice of clock, keeps the state of
+//! Otherwise events are decoded here rather than by the crate `evdev`, which has no masks and no choice of clock, keeps the state of
 //! every key of the keyboard, and after a hole says so through the same events as edges. The format is 24 bytes.
 
 mod decode;
 mod device;
 mod hotplug;
 mod ioctl;
+mod pass;
 pub mod probe;
+mod sieve;
 
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -27,6 +30,7 @@ use tracing::{debug, info, warn};
 
 use self::device::{Device, Gone};
 use self::hotplug::{Change, Hotplug};
+use self::probe::PASSED_ON;
 use super::{Backend, KeySource};
 use crate::chord::{DeviceId, Signal, Slots, Watched};
 use crate::metrics::DEVICES;
@@ -106,7 +110,7 @@ impl EvdevSource {
         }
         // sysfs first: a device without any key of ours is left alone.
         let before = probe::probe(path, None, &self.watched);
-        if before.has.is_some_and(Slots::is_empty) {
+        if before.has.is_some_and(Slots::is_empty) || before.name.starts_with(PASSED_ON) {
             return Looked::NotOurs;
         }
         let fd = match probe::open_device(path) {
@@ -126,7 +130,10 @@ impl EvdevSource {
         }
         let id = DeviceId(self.opened);
         match Device::new(id, path, (fd, found.name, has), &self.watched, signals) {
-            Ok(device) => {
+            Ok(mut device) => {
+                if self.config.swallow {
+                    device.take_from_others(&self.watched);
+                }
                 info!(device = device.name, path = %path.display(), "listening to");
                 self.opened += 1;
                 self.devices.push(device);

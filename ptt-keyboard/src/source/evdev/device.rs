@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 
 use super::decode::{Decoder, EVENT_BYTES};
 use super::ioctl::{self, KeyBits};
+use super::pass::Passer;
 use super::probe;
 use crate::chord::{DeviceId, Signal, Slots, Watched};
 use crate::metrics::RESYNCS_TOTAL;
@@ -28,6 +29,8 @@ pub struct Device {
     decoder: Decoder,
     /// Whether its times are on our clock.
     stamps: bool,
+    /// Reads instead of us, where the chord is kept from the others.
+    passer: Option<Passer>,
 }
 
 /// The device is gone. Everything it held is up.
@@ -61,16 +64,40 @@ impl Device {
         let down = probe::slots(&ioctl::keys_down(fd.as_fd())?, watched);
         signals.push(Signal::Opened { device: id, down, at: Moment::now() });
         let (path, decoder) = (path.to_owned(), Decoder::new(id));
-        Ok(Self { id, name, path, has, fd, decoder, stamps: stamps.is_ok() })
+        Ok(Self { id, name, path, has, fd, decoder, stamps: stamps.is_ok(), passer: None })
+    }
+
+    /// Keeps the chord from everybody else from now on. Where that cannot be, it is logged, and the chord is heard all the same.
+    pub fn take_from_others(&mut self, watched: &Watched) {
+        if self.has.and(watched.chord()).is_empty() {
+            return;
+        }
+        let passer = if watched.chord().without(self.has).is_empty() {
+            Passer::start(self.id, &self.path, watched)
+        } else {
+            Err("it has not all keys of the chord".to_owned())
+        };
+        match passer {
+            Ok(passer) => self.passer = Some(passer),
+            Err(reason) => {
+                warn!(
+                    device = self.name,
+                    "the chord is heard, but cannot be kept from the windows: {reason}"
+                );
+            }
+        }
     }
 
     /// Readable when there are events or the device is gone.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.passer.as_ref().map_or_else(|| self.fd.as_fd(), Passer::fd)
     }
 
     /// Reads all there is.
     pub fn read(&mut self, watched: &Watched, signals: &mut Vec<Signal>) -> Result<(), Gone> {
+        if let Some(passer) = &self.passer {
+            return passer.read(signals).map_err(Gone);
+        }
         let mut buffer = [0_u8; BATCH * EVENT_BYTES];
         loop {
             match read(&self.fd, &mut buffer[..]) {

@@ -18,6 +18,9 @@ use crate::keys::Key;
 /// Where the kernel puts its input devices.
 pub const INPUT_DEVICES: &str = "/dev/input";
 
+/// How the names of devices begin that we make ourselves, to pass a keyboard's keys on. They are nobody's keyboard.
+pub const PASSED_ON: &str = "ptt passes on ";
+
 /// An input device, for the user's eyes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyDeviceInfo {
@@ -62,7 +65,8 @@ pub fn list_devices(config: &KeyboardConfig) -> Vec<KeyDeviceInfo> {
             path,
         }
     };
-    device_files(Path::new(INPUT_DEVICES)).into_iter().map(describe).collect()
+    let devices = device_files(Path::new(INPUT_DEVICES)).into_iter().map(describe);
+    devices.filter(|device| !device.name.starts_with(PASSED_ON)).collect()
 }
 
 /// The device files in `directory`, `event2` before `event10`.

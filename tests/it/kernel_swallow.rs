@@ -1,0 +1,108 @@
+//! A keyboard whose chord is kept from everybody else, in a real kernel: what others see of it, and that it comes back however
+//! the program ends.
+
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use evdev::{Device, EventType, KeyCode};
+use ptt_tests::rig::{self, Process, Stream, VirtualKeyboard};
+use rustix::process::Signal;
+
+use crate::kernel::in_the_rig;
+
+const SOON: Duration = Duration::from_secs(20);
+const CHORD: KeyCode = KeyCode::KEY_F21;
+const A: KeyCode = KeyCode::KEY_A;
+const WAY_OUT: [KeyCode; 3] = [KeyCode::KEY_LEFTCTRL, KeyCode::KEY_SPACE, KeyCode::KEY_ESC];
+
+#[test]
+fn a_swallowed_chord_reaches_nobody_and_the_keyboard_comes_back() {
+    let test = "kernel_swallow::a_swallowed_chord_reaches_nobody_and_the_keyboard_comes_back";
+    in_the_rig(test, &[], |home| {
+        let mut keyboard = VirtualKeyboard::plug("rig keyboard").unwrap();
+        for end in [Signal::KILL, Signal::TERM] {
+            let mut program = listen(home);
+            let others = others();
+            for _ in 0..20 {
+                keyboard.press(&[CHORD, A]).unwrap();
+                keyboard.release(&[CHORD, A]).unwrap();
+                expect(&others, &[(A, 1), (A, 0)]);
+            }
+            for line in ["F21 down", "chord pressed", "F21 up", "chord released"] {
+                let line = format!("evdev     {line}");
+                program.line(Stream::Out, SOON, |said| said.starts_with(&line).then_some(())).unwrap();
+            }
+            // It ends while a key is down that was passed on: the kernel, or the program, lets it go.
+            keyboard.press(&[A]).unwrap();
+            expect(&others, &[(A, 1)]);
+            program.signal(end);
+            let rest: Vec<_> = others.iter().collect();
+            assert!(rest.iter().all(|event| *event == (A, 0)), "{rest:?}");
+            program.wait(SOON).unwrap();
+            keyboard.release(&[A]).unwrap();
+            is_back(&mut keyboard);
+        }
+        // The way out works while the program goes on, and it goes on listening.
+        let mut program = listen(home);
+        let others = others();
+        keyboard.press(&WAY_OUT).unwrap();
+        program.line(Stream::Err, SOON, |said| said.contains("given back").then_some(())).unwrap();
+        keyboard.release(&WAY_OUT).unwrap();
+        expect(&others, &WAY_OUT.map(|key| (key, 1)));
+        expect(&others, &WAY_OUT.map(|key| (key, 0)));
+        is_back(&mut keyboard);
+        keyboard.press(&[CHORD]).unwrap();
+        program.line(Stream::Out, SOON, |said| said.contains("chord pressed").then_some(())).unwrap();
+    });
+}
+
+/// The program, when it has taken the keyboard.
+fn listen(home: &std::path::Path) -> Process {
+    let mut command = Command::new(rig::program());
+    for set in ["keyboard.backend=evdev", "keyboard.chord=F21", "keyboard.cancel=", "keyboard.swallow=true"] {
+        command.args(["--set", set]);
+    }
+    command.arg("keys").env("HOME", home).env("XDG_CONFIG_HOME", home);
+    let mut program = Process::spawn(&mut command).unwrap();
+    program.line(Stream::Err, SOON, |said| said.contains("is kept from the windows").then_some(())).unwrap();
+    program
+}
+
+/// What everybody else sees: keys of the device that passes ours on, until it is gone.
+fn others() -> Receiver<(KeyCode, i32)> {
+    let twin = rig::await_some("the device that passes the keys on", SOON, || {
+        evdev::enumerate()
+            .map(|(_, device)| device)
+            .find(|device| device.name() == Some("ptt passes on rig keyboard"))
+    });
+    keys_of(twin)
+}
+
+fn keys_of(mut device: Device) -> Receiver<(KeyCode, i32)> {
+    let (tell, seen) = channel();
+    std::thread::spawn(move || {
+        while let Ok(events) = device.fetch_events() {
+            for event in events.filter(|event| event.event_type() == EventType::KEY && event.value() != 2) {
+                if tell.send((KeyCode(event.code()), event.value())).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    seen
+}
+
+fn expect(seen: &Receiver<(KeyCode, i32)>, events: &[(KeyCode, i32)]) {
+    for event in events {
+        assert_eq!(seen.recv_timeout(SOON).as_ref(), Ok(event));
+    }
+}
+
+/// Everybody sees the keyboard itself again.
+fn is_back(keyboard: &mut VirtualKeyboard) {
+    let seen = keys_of(Device::open(keyboard.node()).unwrap());
+    keyboard.press(&[CHORD]).unwrap();
+    keyboard.release(&[CHORD]).unwrap();
+    expect(&seen, &[(CHORD, 1), (CHORD, 0)]);
+}
