@@ -260,13 +260,18 @@ impl Ear {
         std::thread::spawn(move || rest.into_iter().try_for_each(|event| tell.send(event)));
     }
 
-    /// Taps a key of the chord until it is heard.
+    /// Taps a key of the chord until one of the taps is heard: what is left of an earlier keyboard is older.
     fn wait_until_open(&mut self, keyboard: &mut VirtualKeyboard) {
         rig::await_some("the new keyboard", PATIENCE, || {
+            let begun = Moment::now();
             keyboard.press(&CHORD[..1]).unwrap();
-            let heard = self.heard.recv_timeout(Duration::from_millis(20));
+            let end = begun + Duration::from_millis(20);
+            let mut open = false;
+            while let Ok((heard, _)) = self.heard.recv_timeout(end.since(Moment::now())) {
+                open |= matches!(heard, Heard::Key { at, .. } if at >= begun);
+            }
             keyboard.release(&CHORD[..1]).unwrap();
-            matches!(heard, Ok((Heard::Key { .. }, _))).then_some(())
+            open.then_some(())
         });
     }
 
