@@ -5,7 +5,8 @@
 //! hold and a toggle are the controller's business.
 //!
 //! Nothing in this crate keeps or logs a key that is neither in the chord nor the cancel key. The kernel (evdev) does not even
-//! tell it one; an X server tells the numbers of all keys, and all but these are dropped where they are read.
+//! tell it one; an X server tells the numbers of all keys, and all but these are dropped where they are read; with `swallow` the
+//! keys of an evdev keyboard are passed on as they come.
 #![deny(unsafe_code)]
 
 pub mod chord;

@@ -23,6 +23,7 @@ use ptt_messages::Moment;
 use rustix::event::{PollFd, PollFlags};
 use tracing::{debug, info};
 use x11rb::connection::{Connection as _, SequenceNumber};
+use x11rb::errors::ReplyError;
 use x11rb::protocol::Event;
 use x11rb::protocol::xinput::{self, ConnectionExt as _, DeviceType, XIEventMask};
 use x11rb::protocol::xkb::{self, ConnectionExt as _};
@@ -36,7 +37,7 @@ use self::clock::Clock;
 use self::layout::{Layout, Names};
 use self::link::Link;
 use super::{Backend, KeySource};
-use crate::chord::{DeviceId, Edge, Signal, Slots, Watched};
+use crate::chord::{DeviceId, Edge, Signal, Slot, Slots, Watched};
 use crate::wake::{Stop, poll_until};
 use crate::{KeyboardConfig, KeyboardError};
 
@@ -61,6 +62,14 @@ pub struct X11Source {
     later: Option<(Event, SequenceNumber)>,
     /// What opening found, for the first wait.
     first: Vec<Signal>,
+}
+
+/// What is down, by the server's numbers.
+struct Answer {
+    keys: [u8; 32],
+    buttons: Vec<u32>,
+    /// The request that was answered: an event with this number or a higher one is newer.
+    to: SequenceNumber,
 }
 
 /// An edge of any key or button: lives as long as it takes to look its number up.
@@ -181,15 +190,16 @@ impl X11Source {
                 None => self.link.poll_for_event_with_sequence().map_err(X11Error::from)?,
             };
             let Some((event, sequence)) = next else { return Ok(()) };
-            if before.is_some_and(|before| sequence >= before) {
+            if before.is_none_or(|before| sequence < before) {
+                self.event(&event, signals)?;
+            } else if Raw::of(&event).is_none_or(|raw| self.slot(&raw).is_some()) {
                 self.later = Some((event, sequence));
                 return Ok(());
             }
-            self.event(&event, signals)?;
         }
     }
 
-    /// The one place that sees numbers of keys that are not ours.
+    /// Takes one event in. Here numbers of keys that are not ours end.
     fn event(&mut self, event: &Event, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
         let Some(raw) = Raw::of(event) else {
             if let Event::Error(error) = event {
@@ -198,8 +208,7 @@ impl X11Source {
             let renumbered = matches!(event, Event::XkbNewKeyboardNotify(_) | Event::XkbNamesNotify(_));
             return if renumbered { self.renumber(signals) } else { Ok(()) };
         };
-        let slot = if raw.is_button { self.layout.button(raw.number) } else { self.layout.key(raw.number) };
-        let Some(slot) = slot else { return Ok(()) };
+        let Some(slot) = self.slot(&raw) else { return Ok(()) };
         let edge = match (raw.is_down, self.down.has(slot)) {
             (true, false) => Edge::Down,
             (true, true) => Edge::Repeat,
@@ -211,28 +220,30 @@ impl X11Source {
         Ok(())
     }
 
-    /// Asks what is down, and takes in the edges that came before the answer: a newer edge must not be undone by it.
-    fn ask(&mut self, signals: &mut Vec<Signal>) -> Result<Slots, KeyboardError> {
-        let (keys, buttons) = self.question().map_err(X11Error::from)?;
-        self.take(Some(buttons.1), signals)?;
-        Ok(self.layout.down(&keys, &buttons.0))
+    fn slot(&self, raw: &Raw) -> Option<Slot> {
+        if raw.is_button { self.layout.button(raw.number) } else { self.layout.key(raw.number) }
     }
 
-    /// The bitmaps of what is down, and the number of the last question.
-    #[expect(clippy::type_complexity, reason = "two bitmaps and a number, used once")]
-    fn question(&self) -> Result<([u8; 32], (Vec<u32>, SequenceNumber)), x11rb::errors::ReplyError> {
+    /// Asks what is down, and takes in the edges that came before the answer: a newer edge must not be undone by it.
+    fn ask(&mut self, signals: &mut Vec<Signal>) -> Result<Slots, KeyboardError> {
+        let answer = self.question().map_err(X11Error::from)?;
+        self.take(Some(answer.to), signals)?;
+        Ok(self.layout.down(&answer.keys, &answer.buttons))
+    }
+
+    fn question(&self) -> Result<Answer, ReplyError> {
         let keymap = self.link.query_keymap()?;
-        let mut last = keymap.sequence_number();
-        let mut state = Vec::new();
+        let mut to = keymap.sequence_number();
         let keys = keymap.reply()?.keys;
+        let mut buttons = Vec::new();
         if !self.layout.buttons().is_empty() {
-            let question = self.link.xinput_xi_query_device(self.pointer)?;
-            last = question.sequence_number();
-            let classes = question.reply()?.infos.into_iter().flat_map(|info| info.classes);
-            let mut buttons = classes.filter_map(|class| class.data.as_button().map(|b| b.state.clone()));
-            state = buttons.next().unwrap_or_default();
+            let pointer = self.link.xinput_xi_query_device(self.pointer)?;
+            to = pointer.sequence_number();
+            let classes = pointer.reply()?.infos.into_iter().flat_map(|info| info.classes);
+            let mut states = classes.filter_map(|class| class.data.as_button().map(|b| b.state.clone()));
+            buttons = states.next().unwrap_or_default();
         }
-        Ok((keys, (state, last)))
+        Ok(Answer { keys, buttons, to })
     }
 }
 

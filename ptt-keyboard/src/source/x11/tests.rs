@@ -201,13 +201,13 @@ fn the_true_state_is_put_between_the_edges_it_lies_between() {
     hand.set(&["F13"], true);
     hand.sync();
     // Asked, answered, and only then released: all of it is read at once.
-    let question = source.question().unwrap();
+    let answer = source.question().unwrap();
     hand.set(&["F13"], false);
     hand.sync();
     let mut signals = Vec::new();
-    source.take(Some(question.1.1), &mut signals).unwrap();
+    source.take(Some(answer.to), &mut signals).unwrap();
     assert!(matches!(signals[..], [Signal::Key { edge: Edge::Down, .. }]), "{signals:?}");
-    assert_eq!(source.layout.down(&question.0, &[]), config.watched().unwrap().chord());
+    assert_eq!(source.layout.down(&answer.keys, &answer.buttons), config.watched().unwrap().chord());
     signals.clear();
     source.wait(Some(Moment::now() + Duration::from_secs(1)), &mut signals).unwrap();
     assert!(matches!(signals[..], [Signal::Key { edge: Edge::Up, .. }]), "{signals:?}");
