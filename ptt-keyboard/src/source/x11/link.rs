@@ -72,15 +72,22 @@ impl Stream for Wire {
         let mut flags = PollFlags::empty();
         flags.set(PollFlags::IN, mode.readable());
         flags.set(PollFlags::OUT, mode.writable());
-        let mut fds = [
-            PollFd::from_borrowed_fd(self.stop.fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.stream.as_fd(), flags),
-        ];
-        poll_until(&mut fds, Some(Moment::now() + PATIENCE)).map_err(io::Error::other)?;
-        if !fds[0].revents().is_empty() {
-            return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
+        let until = Some(Moment::now() + PATIENCE);
+        let stream = PollFd::from_borrowed_fd(self.stream.as_fd(), flags);
+        let stop = PollFd::from_borrowed_fd(self.stop.fd(), PollFlags::IN);
+        let mut both = [stop, stream.clone()];
+        poll_until(&mut both, until).map_err(io::Error::other)?;
+        if self.stop.raised() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        if fds[1].revents().is_empty() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+        let mut ready = both[1].revents();
+        if ready.is_empty() && !both[0].revents().is_empty() {
+            // It was woken for something else that can wait.
+            let mut alone = [stream];
+            poll_until(&mut alone, until).map_err(io::Error::other)?;
+            ready = alone[0].revents();
+        }
+        if ready.is_empty() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 
     fn read(&self, buffer: &mut [u8], fds: &mut Vec<RawFdContainer>) -> io::Result<usize> {
