@@ -88,7 +88,7 @@ pub fn in_the_rig(test: &str, models: &[&str], guest: impl FnOnce(&Path)) {
         Err(skip) => return skip.say(&format!("the kernel rig: {test}")),
     };
     let folder = tempfile::tempdir().unwrap();
-    let finished = rig.run_test(test, folder.path(), Duration::from_secs(300)).unwrap();
+    let finished = rig.run_test(test, folder.path(), Duration::from_secs(900)).unwrap();
     // The test runner inside begins a line that the first figure ends.
     let figures = finished.out.lines().filter_map(|line| line.find("kernel rig,").map(|at| &line[at..]));
     figures.for_each(rig::say);
