@@ -505,6 +505,7 @@ fn not_started(take: TakeId, fault: Fault, now: Moment, out: &mut Effects) -> S 
 
 fn stop(policy: &Policy, take: Take, release: Moment, out: &mut Effects) -> S {
     out.push(RecorderCommand::Stop { take: take.id, release });
+    out.push(OutputCommand::Aim { take: take.id });
     out.arm(take.id, TimerKind::Stop, policy.stop_deadline);
     S::RecordingStopped { take, release }
 }

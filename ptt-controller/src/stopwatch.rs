@@ -145,6 +145,7 @@ impl Stopwatch {
                 | Effect::Recorder(_)
                 | Effect::Stt(_)
                 | Effect::Feedback(_)
+                | Effect::Output(OutputCommand::Aim { .. })
                 | Effect::Resources(_)
                 | Effect::Arm(..)
                 | Effect::Observe(_)

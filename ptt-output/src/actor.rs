@@ -33,9 +33,13 @@ impl Handler<Posted<OutputCommand>> for Deliverer {
 
     fn handle(&mut self, message: Posted<OutputCommand>, _: &mut Context<Self>) {
         let sent = message.sent;
-        let OutputCommand::Deliver { take, text } = message.open(NAME);
-        if let Err(error) = self.queue.push(Job { take, text, sent }) {
-            self.events.post(OutputEvent::Failed { take, fault: error.undelivered() });
+        match message.open(NAME) {
+            OutputCommand::Aim { take } => self.queue.aim(take),
+            OutputCommand::Deliver { take, text } => {
+                if let Err(error) = self.queue.push(Job { take, text, sent }) {
+                    self.events.post(OutputEvent::Failed { take, fault: error.undelivered() });
+                }
+            }
         }
     }
 }

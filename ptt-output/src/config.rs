@@ -3,6 +3,9 @@
 use ptt_messages::Within;
 use serde::{Deserialize, Serialize};
 
+use crate::desktop::{PasteChord, System};
+use crate::rule::Rule;
+
 /// The section `[output]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -11,6 +14,8 @@ pub struct OutputConfig {
     pub sink: Backend,
     /// What follows each text, unless it ends in a line break of its own.
     pub trailing: Trailing,
+    /// Of the sinks into windows: what becomes of the line breaks in a text and behind it.
+    pub newline: Newline,
     /// The languages whose spoken commands are obeyed; empty for none.
     pub spoken_commands: Vec<Spoken>,
     /// Whether a text that goes on with an unfinished sentence begins in lower case.
@@ -33,6 +38,18 @@ pub struct OutputConfig {
     pub command: Vec<String>,
     /// Of the sink `command`: milliseconds after which it is ended, with everything it started.
     pub command_limit_ms: Within<50, 600_000>,
+    /// Of the sinks into windows: which windowing system.
+    pub desktop: System,
+    /// Of the sinks into windows: the keys that make a window paste.
+    pub paste_chord: PasteChord,
+    /// Of the sinks into windows: milliseconds for which it is waited until the user holds no modifier.
+    pub wait_for_modifiers_ms: Within<0, 60_000>,
+    /// Of the sinks into windows: whether a text goes only into the window that had the keyboard at the release.
+    pub same_window: bool,
+    /// Of the sinks into windows: whether a text that is only in the clipboard is told by a notification.
+    pub notify: bool,
+    /// Of the sinks into windows: what is different for some applications.
+    pub rules: Vec<Rule>,
     /// What is written in place of what was understood, in this order.
     pub replace: Vec<Replacement>,
 }
@@ -41,7 +58,8 @@ impl Default for OutputConfig {
     fn default() -> Self {
         Self {
             sink: Backend::Stdout,
-            trailing: Trailing::Newline,
+            trailing: Trailing::Auto,
+            newline: Newline::Space,
             spoken_commands: Vec::new(),
             join: true,
             join_s: Within::new(30),
@@ -53,7 +71,27 @@ impl Default for OutputConfig {
             file_sync: false,
             command: Vec::new(),
             command_limit_ms: Within::new(2_000),
+            desktop: System::Auto,
+            paste_chord: PasteChord::SHIFT_INSERT,
+            wait_for_modifiers_ms: Within::new(2_000),
+            same_window: true,
+            notify: true,
+            rules: Vec::new(),
             replace: Vec::new(),
+        }
+    }
+}
+
+impl OutputConfig {
+    /// What follows each text.
+    #[must_use]
+    pub const fn ending(&self) -> &'static str {
+        match (self.trailing, self.sink) {
+            (Trailing::None, _) | (Trailing::Auto, Backend::Clipboard) => "",
+            (Trailing::Space, _) | (Trailing::Auto, Backend::Type | Backend::Paste | Backend::Auto) => " ",
+            (Trailing::Newline, _) | (Trailing::Auto, Backend::Stdout | Backend::File | Backend::Command) => {
+                "\n"
+            }
         }
     }
 }
@@ -69,14 +107,24 @@ pub enum Backend {
     File,
     /// The standard input of a program started for each text.
     Command,
+    /// Keys typed into the focused window; the clipboard where that cannot be.
+    Type,
+    /// The clipboard, pasted into the focused window and given back; it keeps the text where that cannot be.
+    Paste,
+    /// The clipboard.
+    Clipboard,
+    /// Typed, else pasted, else left in the clipboard.
+    Auto,
 }
 
 /// What follows a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trailing {
-    /// The end of a line: one line per take.
+    /// A space where texts are typed or pasted, nothing in the clipboard, the end of a line everywhere else.
     #[default]
+    Auto,
+    /// The end of a line: one line per take.
     Newline,
     /// A space: takes run on.
     Space,
@@ -84,16 +132,15 @@ pub enum Trailing {
     None,
 }
 
-impl Trailing {
-    /// The characters.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Newline => "\n",
-            Self::Space => " ",
-            Self::None => "",
-        }
-    }
+/// What becomes of a line break.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Newline {
+    /// A space: nothing is sent, run or submitted by it.
+    #[default]
+    Space,
+    /// The Return key, or a line break in what is pasted.
+    Enter,
 }
 
 /// The languages with spoken commands.
@@ -205,6 +252,12 @@ mod tests {
             "[[replace]]\nfrom = \" \"\nto = \"a\"",
             "[[replace]]\nfrom = \"a rule without a `to`\"",
             "[[replace]]\nfrom = \"a\"\nto = \"b\"\nwhole_words = true",
+            "newline = \"return\"",
+            "paste_chord = \"V\"",
+            "rules = [{ app = \"\", sink = \"type\" }]",
+            "rules = [{ app = \"xterm\", sink = \"file\" }]",
+            "rules = [{ app = \"xterm\" }]",
+            "rules = [{ application = \"xterm\", sink = \"type\" }]",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
@@ -216,9 +269,25 @@ mod tests {
         let rules = parse(rules).unwrap();
         assert_eq!(rules.replace[0].from.as_str(), "teh");
         assert!(rules.replace[1].whole_word && rules.replace[1].ignore_case);
-        for config in [OutputConfig::default(), rules] {
-            let written = toml::to_string(&config).unwrap();
-            assert_eq!(parse(&written).unwrap(), config);
+        let rule =
+            "sink = \"auto\"\n[[rules]]\napp = \"xterm\"\nsink = \"paste\"\npaste_chord = \"Ctrl+V\"\n";
+        for config in [OutputConfig::default(), rules, parse(rule).unwrap()] {
+            assert_eq!(parse(&toml::to_string(&config).unwrap()).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn what_follows_a_text_is_what_its_sink_wants() {
+        for (config, ending) in [
+            ("", "\n"),
+            ("sink = \"file\"\ntrailing = \"space\"", " "),
+            ("sink = \"type\"", " "),
+            ("sink = \"auto\"", " "),
+            ("sink = \"clipboard\"", ""),
+            ("sink = \"type\"\ntrailing = \"newline\"", "\n"),
+            ("sink = \"paste\"\ntrailing = \"none\"", ""),
+        ] {
+            assert_eq!(toml::from_str::<OutputConfig>(config).unwrap().ending(), ending, "{config}");
         }
     }
 }

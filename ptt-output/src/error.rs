@@ -91,6 +91,72 @@ pub enum OutputError {
         /// What the system said.
         source: io::Error,
     },
+    /// No desktop in the environment.
+    #[error(
+        "neither WAYLAND_DISPLAY nor DISPLAY names a desktop; start ptt-app in the session, or for a service run `systemctl --user import-environment WAYLAND_DISPLAY DISPLAY`"
+    )]
+    NoDesktop,
+    /// The desktop does not answer, or does not let us in.
+    #[error(
+        "cannot use the {desktop} display {display} ({reason}); see that it runs and that this user may use it"
+    )]
+    NoDisplay {
+        /// "x11" or "wayland".
+        desktop: &'static str,
+        /// Its name in the environment.
+        display: String,
+        /// What the connection said.
+        reason: String,
+    },
+    /// The connection broke; a part of the text may be out.
+    #[error("the connection to the {desktop} desktop broke ({reason}); it is made anew for the next text")]
+    DesktopLost {
+        /// "x11" or "wayland".
+        desktop: &'static str,
+        /// What the connection said.
+        reason: String,
+    },
+    /// The desktop lacks what this way needs.
+    #[error("this {desktop} desktop lacks {what}")]
+    NotOffered {
+        /// "x11" or "wayland".
+        desktop: &'static str,
+        /// What it lacks, and what helps.
+        what: &'static str,
+    },
+    /// Characters that cannot be bound to keys all at once. Nothing was typed.
+    #[error(
+        "{characters} different characters that the keyboard layout lacks are more than can be typed; use `output.sink = \"paste\"` or \"auto\""
+    )]
+    Untypable {
+        /// How many.
+        characters: usize,
+    },
+    /// The chord was sent and nobody took the text.
+    #[error(
+        "the window did not paste within {limit:?}; set the chord it pastes by in `output.paste_chord` or a rule"
+    )]
+    NotTaken {
+        /// How long it had.
+        limit: Duration,
+    },
+    /// The clipboard could not be taken.
+    #[error("the clipboard could not be taken within {limit:?}; see which program holds it")]
+    ClipboardBusy {
+        /// How long it took at least.
+        limit: Duration,
+    },
+    /// The user holds a modifier.
+    #[error(
+        "a modifier key was held for {limit:?}, so that typing would have been shortcuts; let go, or raise `output.wait_for_modifiers_ms`"
+    )]
+    ModifiersHeld {
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// Another window has the focus than at the release.
+    #[error("another window has the keyboard now; `output.same_window = false` types into whichever has it")]
+    FocusMoved,
     /// Too many texts wait.
     #[error("{waiting} texts already wait for the output; see why it is so slow")]
     QueueFull {
@@ -143,16 +209,23 @@ impl OutputError {
             | Self::NoPath
             | Self::NoHome
             | Self::NoDirectory { .. }
-            | Self::NoProgram { .. } => FaultKind::Misconfigured,
+            | Self::NoProgram { .. }
+            | Self::NotOffered { .. } => FaultKind::Misconfigured,
             Self::CommandFailed { .. }
+            | Self::Untypable { .. }
             | Self::NoSpace { .. }
             | Self::Io { .. }
             | Self::Stopped
             | Self::NoThread { .. } => FaultKind::Broken,
-            Self::CommandHangs { .. } | Self::Stuck { .. } => FaultKind::Timeout,
-            Self::Closed { .. } => FaultKind::Gone,
+            Self::CommandHangs { .. } | Self::Stuck { .. } | Self::NotTaken { .. } => FaultKind::Timeout,
+            Self::Closed { .. } | Self::NoDesktop | Self::NoDisplay { .. } | Self::DesktopLost { .. } => {
+                FaultKind::Gone
+            }
             Self::Denied { .. } => FaultKind::Denied,
-            Self::QueueFull { .. } => FaultKind::Busy,
+            Self::QueueFull { .. }
+            | Self::ClipboardBusy { .. }
+            | Self::ModifiersHeld { .. }
+            | Self::FocusMoved => FaultKind::Busy,
         }
     }
 

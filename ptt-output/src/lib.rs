@@ -1,30 +1,36 @@
 //! Where texts go.
 //!
 //! What lives here: what becomes of a text on its way (`shape.rs` has the order: filter, replacements, spoken commands,
-//! post-process command), the sinks, and the thread that delivers takes one after the other.
+//! post-process command), the sinks, the hands they have on a desktop,
+//! and the thread that delivers takes one after the other.
 //! What does not: keeping an undelivered text for `retry` (the controller does), and making the text (ptt-stt).
 //!
-//! A new sink (typing, clipboard) is a [`Sink`], a variant of [`Backend`] and a line in `sink::open`.
+//! A new sink is a [`Sink`], a variant of [`Backend`] and a line in `sink::open`.
 #![forbid(unsafe_code)]
 
 mod actor;
 mod config;
+pub mod desktop;
 mod error;
 mod filter;
 pub mod metrics;
 mod post;
 mod process;
 mod queue;
+mod rule;
 mod shape;
 mod sink;
 
 use actix::Actor;
 use ptt_messages::{OutputCommand, OutputEvent, Port};
 
-pub use config::{Backend, BadPhrase, OutputConfig, Phrase, Replacement, Spoken, Trailing, WriteMode};
+pub use config::{
+    Backend, BadPhrase, Newline, OutputConfig, Phrase, Replacement, Spoken, Trailing, WriteMode,
+};
 pub use error::OutputError;
 pub use filter::filter;
-pub use sink::{CommandSink, FileSink, Sink, StdoutSink};
+pub use rule::{App, Rule, Way};
+pub use sink::{CommandSink, DeskSink, FileSink, Sink, StdoutSink};
 
 /// Starts the actor on the current arbiter and its delivering thread.
 ///

@@ -3,6 +3,8 @@
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use ptt_messages::FaultKind;
 
+use crate::rule::Way;
+
 /// Histogram: from the command to the text being out (or not); label `sink`.
 pub const DELIVERY_SECONDS: &str = "ptt_delivery_seconds";
 /// Counter of texts that are out; label `sink`.
@@ -15,6 +17,8 @@ pub const FILTERED_TOTAL: &str = "ptt_output_filtered_total";
 pub const POST_SECONDS: &str = "ptt_output_post_seconds";
 /// Counter of texts that went out without the post-process command's work; label `kind`.
 pub const POST_FAILURES_TOTAL: &str = "ptt_output_post_failures_total";
+/// Counter of attempts to get a text into a window; labels `way` and `result`.
+pub const WAYS_TOTAL: &str = "ptt_output_ways_total";
 /// Gauge: texts that wait for the sink.
 pub const QUEUE_LENGTH: &str = "ptt_output_queue_length";
 
@@ -38,4 +42,24 @@ pub fn describe(sink: &'static str) {
         counter!(DELIVERY_FAILURES_TOTAL, "sink" => sink, "kind" => kind.label()).absolute(0);
         counter!(POST_FAILURES_TOTAL, "kind" => kind.label()).absolute(0);
     }
+}
+
+/// The same for the ways into a window.
+pub(crate) fn describe_ways() {
+    describe_counter!(
+        WAYS_TOTAL,
+        Unit::Count,
+        "Attempts to get a text into a window, by the way and how it went"
+    );
+    for way in Way::ALL {
+        for result in ["ok", "failed"] {
+            counter!(WAYS_TOTAL, "way" => way.label(), "result" => result).absolute(0);
+        }
+    }
+}
+
+/// Counts one attempt.
+pub(crate) fn count_way(way: Way, ok: bool) {
+    let result = if ok { "ok" } else { "failed" };
+    counter!(WAYS_TOTAL, "way" => way.label(), "result" => result).increment(1);
 }

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use ptt_messages::{Moment, OutputEvent, Port, TakeId, Transcript};
@@ -21,6 +22,16 @@ use crate::sink::Sink;
 /// How many texts may wait. A person makes one in a few seconds; this many means that the sink stands still.
 const CAPACITY: usize = 16;
 
+/// How long after a text its sink may rest.
+const REST: Duration = Duration::from_secs(4);
+
+/// What the thread is to do.
+#[derive(Debug)]
+enum Task {
+    Aim(TakeId),
+    Deliver(Job),
+}
+
 /// A text that waits for the sink.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -32,7 +43,7 @@ pub(crate) struct Job {
 /// The sending end. The thread ends, after delivering what waits, when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    jobs: SyncSender<Job>,
+    tasks: SyncSender<Task>,
     waiting: Arc<AtomicUsize>,
     length: Gauge,
 }
@@ -44,7 +55,7 @@ impl Queue {
         post: Option<Post>,
         events: Port<OutputEvent>,
     ) -> Result<Self, OutputError> {
-        let (jobs, inbox) = sync_channel(CAPACITY);
+        let (tasks, inbox) = sync_channel(CAPACITY);
         let waiting = Arc::new(AtomicUsize::new(0));
         let thread = Thread {
             seconds: histogram!(DELIVERY_SECONDS, "sink" => sink.name()),
@@ -61,14 +72,19 @@ impl Queue {
             .name("ptt-output".to_owned())
             .spawn(move || thread.run(&inbox))
             .map_err(|source| OutputError::NoThread { source })?;
-        Ok(Self { jobs, waiting, length: gauge!(QUEUE_LENGTH) })
+        Ok(Self { tasks, waiting, length: gauge!(QUEUE_LENGTH) })
+    }
+
+    /// Has the sink aim. Never blocks; where the thread stands still, the text goes out without an aim.
+    pub fn aim(&self, take: TakeId) {
+        let _ = self.tasks.try_send(Task::Aim(take));
     }
 
     /// Hands a text over. Never blocks.
     pub fn push(&self, job: Job) -> Result<(), OutputError> {
         // Counted before it is sent: the thread may be done with it before `try_send` returns.
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed) + 1;
-        let refused = match self.jobs.try_send(job) {
+        let refused = match self.tasks.try_send(Task::Deliver(job)) {
             Ok(()) => {
                 self.length.set(waiting as f64);
                 return Ok(());
@@ -95,30 +111,47 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(mut self, inbox: &Receiver<Job>) {
-        for job in inbox {
-            let outcome = self.deliver(&job.text);
-            self.seconds.record(Moment::now().since(job.sent));
-            self.length.set((self.waiting.fetch_sub(1, Ordering::Relaxed) - 1) as f64);
-            let sink = self.sink.name();
-            let event = match outcome {
-                Ok(()) => {
-                    self.delivered.increment(1);
-                    OutputEvent::Delivered { take: job.take, sink: sink.to_owned() }
+    fn run(mut self, inbox: &Receiver<Task>) {
+        let mut tired = false;
+        loop {
+            let task = if tired { inbox.recv_timeout(REST) } else { inbox.recv().map_err(Into::into) };
+            match task {
+                Ok(Task::Aim(take)) => self.sink.aim(take),
+                Ok(Task::Deliver(job)) => {
+                    self.job(&job);
+                    tired = true;
                 }
-                Err(error) => {
-                    debug!(take = %job.take, sink, %error, "not delivered");
-                    let kind = error.kind().label();
-                    counter!(DELIVERY_FAILURES_TOTAL, "sink" => sink, "kind" => kind).increment(1);
-                    OutputEvent::Failed { take: job.take, fault: error.undelivered() }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.sink.rest();
+                    tired = false;
                 }
-            };
-            self.events.post_patiently(event);
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
     }
 
+    fn job(&mut self, job: &Job) {
+        let outcome = self.deliver(job.take, &job.text);
+        self.seconds.record(Moment::now().since(job.sent));
+        self.length.set((self.waiting.fetch_sub(1, Ordering::Relaxed) - 1) as f64);
+        let sink = self.sink.name();
+        let event = match outcome {
+            Ok(()) => {
+                self.delivered.increment(1);
+                OutputEvent::Delivered { take: job.take, sink: sink.to_owned() }
+            }
+            Err(error) => {
+                debug!(take = %job.take, sink, %error, "not delivered");
+                let kind = error.kind().label();
+                counter!(DELIVERY_FAILURES_TOTAL, "sink" => sink, "kind" => kind).increment(1);
+                OutputEvent::Failed { take: job.take, fault: error.undelivered() }
+            }
+        };
+        self.events.post_patiently(event);
+    }
+
     /// A text of which nothing is left is delivered by writing nothing.
-    fn deliver(&mut self, text: &Transcript) -> Result<(), OutputError> {
+    fn deliver(&mut self, take: TakeId, text: &Transcript) -> Result<(), OutputError> {
         let draft = self.shaper.draft(text.reveal());
         let posted = self.post(&draft.text);
         let now = Moment::now();
@@ -129,7 +162,7 @@ impl Thread {
         if finished.text.is_empty() {
             return Ok(());
         }
-        self.sink.deliver(&finished.text)?;
+        self.sink.deliver(take, &finished.text)?;
         self.shaper.delivered(&finished.text, now);
         Ok(())
     }

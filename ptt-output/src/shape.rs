@@ -11,7 +11,7 @@
 //! 5. the join with the text before, as its first letter is what counts and the command may have changed it
 //! 6. the filter again: rules and the command are no way around it. Line breaks stay now, as only rules, spoken commands
 //!    and the post-process command can have made them
-//! 7. what follows each text ([`Trailing`])
+//! 7. what follows each text ([`OutputConfig::ending`])
 //!
 //! With nothing configured, steps 2 to 5 change nothing but a first letter, and only where texts run on.
 
@@ -24,7 +24,7 @@ use std::borrow::Cow;
 
 use ptt_messages::Moment;
 
-use crate::config::{OutputConfig, Trailing};
+use crate::config::OutputConfig;
 use crate::filter::{filter, filter_lines};
 
 /// The configured steps, and what they have to remember.
@@ -33,7 +33,7 @@ pub(crate) struct Shaper {
     rules: replace::Rules,
     commands: spoken::Commands,
     join: join::Join,
-    trailing: Trailing,
+    ending: &'static str,
 }
 
 /// A text, and whether the filter had anything to do.
@@ -49,7 +49,7 @@ impl Shaper {
             rules: replace::Rules::new(&config.replace),
             commands: spoken::Commands::new(&config.spoken_commands),
             join: join::Join::new(config.join.then(|| config.join_s.secs())),
-            trailing: config.trailing,
+            ending: config.ending(),
         }
     }
 
@@ -68,7 +68,7 @@ impl Shaper {
         let filtered = matches!(clean, Cow::Owned(_));
         let mut text = clean.into_owned();
         if !(text.is_empty() || text.ends_with('\n')) {
-            text.push_str(self.trailing.text());
+            text.push_str(self.ending);
         }
         Shaped { text, filtered }
     }

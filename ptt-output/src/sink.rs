@@ -1,11 +1,16 @@
 //! The end of the line: one trait, and the sinks behind it.
 
 mod command;
+mod desk;
 mod file;
+mod notice;
 mod patient;
 mod stdout;
 
+use ptt_messages::TakeId;
+
 pub use command::CommandSink;
+pub use desk::DeskSink;
 pub use file::FileSink;
 pub use stdout::StdoutSink;
 
@@ -17,11 +22,17 @@ pub trait Sink: Send {
     /// Its name in the configuration; also the label `sink`.
     fn name(&self) -> &'static str;
 
+    /// The key of this take went up: a sink that puts texts into windows notes which one has the keyboard.
+    fn aim(&mut self, _: TakeId) {}
+
     /// Puts a filtered text out, whole, with what follows it (see [`Trailing`](crate::Trailing)).
     ///
     /// # Errors
     /// The text, or a part of it, is not out. The message holds none of it.
-    fn deliver(&mut self, text: &str) -> Result<(), OutputError>;
+    fn deliver(&mut self, take: TakeId, text: &str) -> Result<(), OutputError>;
+
+    /// Nothing was to be delivered for a few seconds.
+    fn rest(&mut self) {}
 }
 
 /// The configured sink.
@@ -36,5 +47,8 @@ pub(crate) fn open(config: &OutputConfig) -> Result<Box<dyn Sink>, OutputError> 
             Box::new(FileSink::open(&config.file_path, config.file_mode, config.file_sync, limit)?)
         }
         Backend::Command => Box::new(CommandSink::open(&config.command, config.command_limit_ms.millis())?),
+        Backend::Type | Backend::Paste | Backend::Clipboard | Backend::Auto => {
+            Box::new(DeskSink::open(config))
+        }
     })
 }

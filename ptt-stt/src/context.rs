@@ -56,7 +56,11 @@ impl ContextRule {
     /// so it is the full one; our own engine computes some more of the silence, so that other numbers come out.
     #[must_use]
     pub fn wider(self, frames: u16) -> u16 {
-        if self.step > 1 { FULL_FRAMES } else { frames.saturating_mul(2).saturating_add(128).min(FULL_FRAMES) }
+        if self.step > 1 {
+            FULL_FRAMES
+        } else {
+            frames.saturating_mul(2).saturating_add(128).min(FULL_FRAMES)
+        }
     }
 
     /// The smallest window of all: that of the shortest clip.

@@ -22,6 +22,8 @@ mod resources;
 mod rigs;
 mod stt;
 mod tidy;
+mod x11;
+mod x11_window;
 
 /// A section of the configuration from its TOML.
 fn section<T: serde::de::DeserializeOwned>(toml: &str) -> T {

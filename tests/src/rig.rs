@@ -1,6 +1,6 @@
 //! Rigs: the shipped program and the real things around it, each started by the test and ended by its own process id.
 //!
-//! What lives here: child processes, the daemon, a private PulseAudio, the kernel rig, a virtual keyboard, real speech,
+//! What lives here: child processes, the daemon, a private PulseAudio, a private X server, the kernel rig, a virtual keyboard, real speech,
 //! and reading `/metrics`. What does not: assertions about one crate. A rig whose packages are not there gives a [`Skip`].
 //!
 //! | variable | what it names | without it |
@@ -18,6 +18,7 @@ mod metrics;
 mod process;
 mod pulse;
 mod speech;
+mod x11;
 
 use std::fmt;
 use std::io::Write;
@@ -32,6 +33,7 @@ pub use metrics::{Metrics, Quantile, http_get};
 pub use process::{Finished, Process, Stream};
 pub use pulse::{Ear, PrivatePulse, Recording};
 pub use speech::{Spoken, bundled, easy_speech, model, speech, write_wav};
+pub use x11::{Holder, Screen, Terminal};
 
 /// Set to make every skipped test a failed one: where the rigs are meant to be there.
 pub const REQUIRE_RIGS: &str = "PTT_REQUIRE_RIGS";

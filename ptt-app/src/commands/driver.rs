@@ -62,7 +62,11 @@ impl Handler<Posted<OutputCommand>> for Discard {
     type Result = ();
 
     fn handle(&mut self, message: Posted<OutputCommand>, _: &mut Context<Self>) {
-        let OutputCommand::Deliver { take, text: _ } = message.open("output");
-        self.0.post(OutputEvent::Delivered { take, sink: "discard".into() });
+        match message.open("output") {
+            OutputCommand::Aim { .. } => {}
+            OutputCommand::Deliver { take, text: _ } => {
+                self.0.post(OutputEvent::Delivered { take, sink: "discard".into() });
+            }
+        }
     }
 }

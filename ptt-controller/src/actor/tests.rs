@@ -37,6 +37,7 @@ async fn a_hold_becomes_a_text_and_every_step_of_it_a_measurement() {
     assert!(matches!(transcribe, Some(SttCommand::Transcribe { attempt: 1, .. })), "{transcribe:?}");
     desk.inbox.stt.post(complete());
     let text = Transcript::new("hello");
+    assert_eq!(desk.output.recv().await, Some(OutputCommand::Aim { take: TAKE }));
     assert_eq!(desk.output.recv().await, Some(OutputCommand::Deliver { take: TAKE, text }));
     desk.inbox.output.post(OutputEvent::Delivered { take: TAKE, sink: "stdout".into() });
     desk.until(|event| matches!(event, ControllerEvent::Delivered { take: TAKE, .. })).await;

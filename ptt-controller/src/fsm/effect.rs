@@ -196,6 +196,7 @@ impl fmt::Display for Effect {
             Self::Feedback(FeedbackCommand::Play { take, chime, .. }) => {
                 write!(f, "chime:{}{take}", chime_name(*chime))
             }
+            Self::Output(OutputCommand::Aim { take }) => write!(f, "output:aim{take}"),
             Self::Output(OutputCommand::Deliver { take, .. }) => write!(f, "output:deliver{take}"),
             Self::Resources(ResourceCommand::Acquire { take }) => write!(f, "resources:acquire{take}"),
             Self::Resources(ResourceCommand::Release { take }) => write!(f, "resources:release{take}"),

@@ -138,7 +138,7 @@ impl Sink for Gated {
         "gated"
     }
 
-    fn deliver(&mut self, text: &str) -> Result<(), OutputError> {
+    fn deliver(&mut self, _: TakeId, text: &str) -> Result<(), OutputError> {
         let _ = self.gate.recv_timeout(Duration::from_secs(60));
         if text.starts_with("fail") {
             return Err(OutputError::Closed { target: "the gate".to_owned() });

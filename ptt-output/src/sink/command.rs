@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ptt_messages::TakeId;
+
 use super::Sink;
 use crate::error::OutputError;
 use crate::process::{Program, ProgramError};
@@ -28,7 +30,7 @@ impl Sink for CommandSink {
         "command"
     }
 
-    fn deliver(&mut self, text: &str) -> Result<(), OutputError> {
+    fn deliver(&mut self, _: TakeId, text: &str) -> Result<(), OutputError> {
         let program = || self.program.name().to_owned();
         self.program.feed(text).map_err(|error| match error {
             ProgramError::Missing => OutputError::NoProgram { program: program() },

@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ptt_messages::TakeId;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -112,7 +113,7 @@ impl Sink for FileSink {
         "file"
     }
 
-    fn deliver(&mut self, text: &str) -> Result<(), OutputError> {
+    fn deliver(&mut self, _: TakeId, text: &str) -> Result<(), OutputError> {
         let path = self.target();
         // A device or a FIFO cannot be replaced by a file; what is not there yet can.
         let replaceable = fs::metadata(&path).map_or(true, |file| file.is_file());

@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use ptt_messages::TakeId;
+
 use super::{Sink, patient};
 use crate::error::OutputError;
 
@@ -38,7 +40,7 @@ impl Sink for StdoutSink {
         "stdout"
     }
 
-    fn deliver(&mut self, text: &str) -> Result<(), OutputError> {
+    fn deliver(&mut self, _: TakeId, text: &str) -> Result<(), OutputError> {
         patient::write_all(&self.out, text.as_bytes(), self.limit)
             .map_err(|error| OutputError::from_write(TARGET, self.limit, error))
     }
@@ -54,12 +56,13 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_millis(50);
+    const TAKE: TakeId = TakeId(1);
 
     #[test]
     fn what_is_delivered_is_written_at_once() {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut sink = StdoutSink::to(writer, LIMIT);
-        sink.deliver("one\n").unwrap();
+        sink.deliver(TAKE, "one\n").unwrap();
         let mut seen = [0; 4];
         reader.read_exact(&mut seen).unwrap();
         assert_eq!(&seen, b"one\n");
@@ -69,15 +72,15 @@ mod tests {
     fn a_closed_a_full_and_a_stuck_reader_are_faults_not_panics() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let closed = StdoutSink::to(writer, LIMIT).deliver("secret\n").unwrap_err();
+        let closed = StdoutSink::to(writer, LIMIT).deliver(TAKE, "secret\n").unwrap_err();
         assert_eq!(closed.kind(), FaultKind::Gone);
 
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let full = StdoutSink::to(full, LIMIT).deliver("secret\n").unwrap_err();
+        let full = StdoutSink::to(full, LIMIT).deliver(TAKE, "secret\n").unwrap_err();
         assert!(matches!(full, OutputError::NoSpace { .. }), "{full}");
 
         let (_reader, writer) = io::pipe().unwrap();
-        let stuck = StdoutSink::to(writer, LIMIT).deliver(&"secret".repeat(100_000)).unwrap_err();
+        let stuck = StdoutSink::to(writer, LIMIT).deliver(TAKE, &"secret".repeat(100_000)).unwrap_err();
         assert_eq!(stuck.kind(), FaultKind::Timeout);
 
         for error in [closed, full, stuck] {

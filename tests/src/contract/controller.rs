@@ -105,7 +105,10 @@ pub async fn controller(spawn: impl Fn(&mut dyn FnMut(&Inbox) -> Ports) -> Inbox
     desk.inbox.commands.post(ControllerCommand::Retry);
     let (text, _) = desk
         .output
-        .until("Deliver", |OutputCommand::Deliver { text, .. }| Some(text.reveal().to_owned()))
+        .until("Deliver", |command| match command {
+            OutputCommand::Deliver { text, .. } => Some(text.reveal().to_owned()),
+            OutputCommand::Aim { .. } => None,
+        })
         .await;
     assert_eq!(text, "kept");
 
@@ -277,9 +280,15 @@ impl Desk {
     }
 
     async fn delivered(&mut self, take: TakeId) -> String {
-        let OutputCommand::Deliver { take: of, text } = self.output.next().await;
-        assert_eq!(of, take, "texts come out in the order of the takes, and nothing else does");
-        text.reveal().to_owned()
+        loop {
+            match self.output.next().await {
+                OutputCommand::Aim { .. } => {}
+                OutputCommand::Deliver { take: of, text } => {
+                    assert_eq!(of, take, "texts come out in the order of the takes, and nothing else does");
+                    return text.reveal().to_owned();
+                }
+            }
+        }
     }
 
     /// The sink's answer.

@@ -12,7 +12,8 @@ const PRESS: &str =
     "press | resources:acquire#1, chime:start#1@0, stt:load, arm:start_deadline#1, => key_pressed";
 const START: &str = "granted#1 | recorder:start#1@0
                      started#1 | arm:max_duration#1, => recording";
-const STOP: &str = "+900ms release | recorder:stop#1@900, arm:stop_deadline#1, => recording_stopped";
+const STOP: &str =
+    "+900ms release | recorder:stop#1@900, output:aim#1, arm:stop_deadline#1, => recording_stopped";
 const AUDIO: &str = "finished#1 | chime:stop#1@900, stt:transcribe#1, arm:decode_deadline#1, => processing";
 const TEXT: &str = "text#1 'hello' | output:deliver#1 'hello', text#1, chime:done#1@900, resources:release#1, \
                     ended:text#1, => idle, => waiting_for_key";
@@ -73,7 +74,7 @@ fn a_disable_lets_the_take_finish() {
         "text#1 'hello' | output:deliver#1 'hello', text#1, chime:done#1@900, resources:release#1, ended:text#1, \
          => idle, => waiting_for_key, resources:acquire#2, stt:load, arm:start_deadline#2, => key_pressed",
         "granted#2 | recorder:start#2@1000",
-        "started#2 | arm:max_duration#2, => recording, recorder:stop#2@1200, arm:stop_deadline#2, => recording_stopped",
+        "started#2 | arm:max_duration#2, => recording, recorder:stop#2@1200, output:aim#2, arm:stop_deadline#2, => recording_stopped",
         "no_speech#2 | stt:abort#2, resources:release#2, ended:empty#2, => idle, keyboard:ignore, recorder:close, \
          feedback:close",
     ]);
@@ -96,7 +97,7 @@ fn a_release_before_the_start_is_latched() {
         PRESS,
         "+200ms release",
         "granted#1 | recorder:start#1@0",
-        "started#1 | arm:max_duration#1, => recording, recorder:stop#1@200, arm:stop_deadline#1, => recording_stopped",
+        "started#1 | arm:max_duration#1, => recording, recorder:stop#1@200, output:aim#1, arm:stop_deadline#1, => recording_stopped",
     ]);
 }
 
@@ -128,7 +129,7 @@ fn max_duration_stops_transcribes_and_says_so() {
         LISTEN,
         PRESS,
         START,
-        "+120s | recorder:stop#1@120000, arm:stop_deadline#1, fault:timeout#1, => recording_stopped",
+        "+120s | recorder:stop#1@120000, output:aim#1, arm:stop_deadline#1, fault:timeout#1, => recording_stopped",
         "finished#1 | chime:stop#1@120000, stt:transcribe#1, arm:decode_deadline#1, => processing",
         "release // of a hold that is over",
         "text#1 'hello' | output:deliver#1 'hello', text#1, chime:done#1@120000, resources:release#1, ended:text#1, \
@@ -314,13 +315,13 @@ fn presses_while_a_take_takes_its_time_are_takes_of_their_own() {
         "text#1 'one' | output:deliver#1 'one', text#1, chime:done#1@900, resources:release#1, ended:text#1, => idle, \
          => waiting_for_key, resources:acquire#2, stt:load, arm:start_deadline#2, => key_pressed",
         "granted#2 | recorder:start#2@1000",
-        "started#2 | arm:max_duration#2, => recording, recorder:stop#2@1300, arm:stop_deadline#2, => recording_stopped",
+        "started#2 | arm:max_duration#2, => recording, recorder:stop#2@1300, output:aim#2, arm:stop_deadline#2, => recording_stopped",
         "finished#2 | chime:stop#2@1300, stt:transcribe#2, arm:decode_deadline#2, => processing",
         "text#2 'two' | output:deliver#2 'two', text#2, chime:done#2@1300, resources:release#2, ended:text#2, => idle, \
          => waiting_for_key, resources:acquire#4, stt:load, arm:start_deadline#4, => key_pressed",
         "granted#4 | recorder:start#4@1600",
         "started#4 | arm:max_duration#4, => recording",
-        "+1s release | recorder:stop#4@2600, arm:stop_deadline#4, => recording_stopped",
+        "+1s release | recorder:stop#4@2600, output:aim#4, arm:stop_deadline#4, => recording_stopped",
     ]);
 }
 
@@ -367,12 +368,12 @@ fn escape_throws_the_remembered_presses_away_too() {
 
 #[test]
 fn a_lost_keyboard_is_a_release_at_that_time() {
-    let lost = "+50ms keyboard_lost | down:keyboard, fault:gone#1, recorder:stop#1@50, arm:stop_deadline#1, => recording_stopped";
+    let lost = "+50ms keyboard_lost | down:keyboard, fault:gone#1, recorder:stop#1@50, output:aim#1, arm:stop_deadline#1, => recording_stopped";
     hold(&[LISTEN, PRESS, START, lost, "listening | up:keyboard", "+1s release // a fresh press is needed"]);
     hold(&[LISTEN, "keyboard_lost | down:keyboard, fault:gone", "listening | up:keyboard", PRESS]);
     // A take that no key holds goes on.
     let toggle = PRESS.replace("press |", "toggle |");
-    let stop = "+2s toggle | recorder:stop#1@2000, arm:stop_deadline#1, => recording_stopped";
+    let stop = "+2s toggle | recorder:stop#1@2000, output:aim#1, arm:stop_deadline#1, => recording_stopped";
     hold(&[
         LISTEN,
         &toggle,
@@ -401,7 +402,7 @@ fn once_is_one_text() {
 #[test]
 fn toggle_mode_goes_from_press_to_press() {
     let policy = Policy { mode: Mode::Toggle, ..Policy::default() };
-    let stop = "+5s press | recorder:stop#1@5100, arm:stop_deadline#1, => recording_stopped";
+    let stop = "+5s press | recorder:stop#1@5100, output:aim#1, arm:stop_deadline#1, => recording_stopped";
     check(
         &policy,
         &script(&[LISTEN, PRESS, START, "press", "+100ms release", stop, "+10ms release", "release"]),
@@ -411,7 +412,7 @@ fn toggle_mode_goes_from_press_to_press() {
 #[test]
 fn auto_mode_is_a_toggle_after_a_tap_and_a_hold_after_a_long_press() {
     let policy = Policy { mode: Mode::Auto, ..Policy::default() };
-    let stop = "+5s press | recorder:stop#1@5100, arm:stop_deadline#1, => recording_stopped";
+    let stop = "+5s press | recorder:stop#1@5100, output:aim#1, arm:stop_deadline#1, => recording_stopped";
     check(&policy, &script(&[LISTEN, PRESS, START, "+100ms release", stop, "+10ms release"]));
     check(&policy, &script(&[LISTEN, PRESS, START, STOP]));
 }
@@ -421,7 +422,7 @@ fn double_tap_mode_goes_from_the_second_tap_to_the_next() {
     let policy = Policy { mode: Mode::DoubleTap, ..Policy::default() };
     let second = PRESS.replace("press |", "+400ms press |").replace("@0", "@1500");
     let start = START.replace("@0", "@1500");
-    let stop = "+5s press | recorder:stop#1@6500, arm:stop_deadline#1, => recording_stopped";
+    let stop = "+5s press | recorder:stop#1@6500, output:aim#1, arm:stop_deadline#1, => recording_stopped";
     check(
         &policy,
         &script(&[
@@ -448,7 +449,8 @@ fn a_toggle_works_in_every_mode() {
     for mode in [Mode::Hold, Mode::Toggle, Mode::Auto, Mode::DoubleTap] {
         let policy = Policy { mode, ..Policy::default() };
         let toggle = PRESS.replace("press |", "toggle |");
-        let stop = "+2s toggle | recorder:stop#1@2000, arm:stop_deadline#1, => recording_stopped";
+        let stop =
+            "+2s toggle | recorder:stop#1@2000, output:aim#1, arm:stop_deadline#1, => recording_stopped";
         check(&policy, &script(&[LISTEN, &toggle, START, "toggle // doubled", stop, "toggle // doubled"]));
         if mode != Mode::DoubleTap {
             check(&policy, &script(&[LISTEN, PRESS, START, stop]));

@@ -179,6 +179,7 @@ impl Watch {
                 | Effect::Recorder(_)
                 | Effect::Stt(_)
                 | Effect::Feedback(_)
+                | Effect::Output(OutputCommand::Aim { .. })
                 | Effect::Resources(_)
                 | Effect::Observe(_) => {}
             }

@@ -225,6 +225,7 @@ impl World {
             | Effect::Recorder(_)
             | Effect::Stt(_)
             | Effect::Feedback(_)
+            | Effect::Output(OutputCommand::Aim { .. })
             | Effect::Resources(_)
             | Effect::Observe(_)
             | Effect::Moved(_) => {}

@@ -9,6 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+const TAKE: TakeId = TakeId(1);
+
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]
@@ -16,21 +18,21 @@ fn the_text_is_the_programs_input_and_the_arguments_are_untouched() {
     let dir = TempDir::new().unwrap();
     let (file, args) = (dir.path().join("a b; $(true)"), dir.path().join("args"));
     let file = file.to_str().unwrap();
-    sink(&["tee", file], LONG).deliver("Grüße; $(rm -rf x) `y`\n").unwrap();
+    sink(&["tee", file], LONG).deliver(TAKE, "Grüße; $(rm -rf x) `y`\n").unwrap();
     assert_eq!(fs::read_to_string(file).unwrap(), "Grüße; $(rm -rf x) `y`\n");
 
     // Neither its arguments nor its environment hold the text.
     let look = format!("cat /proc/$$/cmdline /proc/$$/environ > {}", args.display());
-    sink(&["sh", "-c", &look], LONG).deliver("canary").unwrap();
+    sink(&["sh", "-c", &look], LONG).deliver(TAKE, "canary").unwrap();
     let seen = fs::read(&args).unwrap();
     assert!(!seen.is_empty() && !seen.windows(6).any(|w| w == b"canary"));
 }
 
 #[test]
 fn a_program_that_reads_nothing_or_writes_a_lot_is_no_problem() {
-    sink(&["true"], LONG).deliver(&"x".repeat(1 << 20)).unwrap();
+    sink(&["true"], LONG).deliver(TAKE, &"x".repeat(1 << 20)).unwrap();
     sink(&["sh", "-c", "head -c 10000000 /dev/zero; head -c 10000000 /dev/zero >&2"], LONG)
-        .deliver("x")
+        .deliver(TAKE, "x")
         .unwrap();
 }
 
@@ -42,7 +44,7 @@ fn failures_are_told_apart_and_keep_the_text_out() {
         (&["sh", "-c", "kill -9 $$"], FaultKind::Broken, "signal 9"),
         (&["/proc/self/status"], FaultKind::Denied, "may not use"),
     ] {
-        let fault = sink(argv, LONG).deliver("canary").unwrap_err().undelivered();
+        let fault = sink(argv, LONG).deliver(TAKE, "canary").unwrap_err().undelivered();
         assert_eq!(fault.kind, kind, "{fault}");
         assert!(fault.message.contains(part) && fault.message.contains("`ptt-app retry`"), "{fault}");
         assert!(!fault.message.contains("canary"));
@@ -60,7 +62,7 @@ fn a_hanging_program_is_ended_with_all_it_started() {
     let mut sink = sink(&["sh", "-c", &script], Duration::from_millis(500));
     for text in ["short", &"long".repeat(100_000)] {
         let started = Instant::now();
-        let error = sink.deliver(text).unwrap_err();
+        let error = sink.deliver(TAKE, text).unwrap_err();
         assert_eq!(error.kind(), FaultKind::Timeout, "{error}");
         assert!(started.elapsed() >= Duration::from_millis(500));
         let pids = fs::read_to_string(&pids).unwrap();
@@ -80,7 +82,7 @@ fn what_a_good_program_leaves_running_stays() {
     let dir = TempDir::new().unwrap();
     let pid = dir.path().join("pid");
     let script = format!("cat >/dev/null; sleep 1000 & echo $! > {}", pid.display());
-    sink(&["sh", "-c", &script], LONG).deliver("x").unwrap();
+    sink(&["sh", "-c", &script], LONG).deliver(TAKE, "x").unwrap();
     let pid = fs::read_to_string(&pid).unwrap();
     assert!(is_running(pid.trim()));
     let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();

@@ -4,6 +4,7 @@ use tempfile::TempDir;
 use super::*;
 
 const LIMIT: Duration = Duration::from_millis(50);
+const TAKE: TakeId = TakeId(1);
 
 #[test]
 fn append_keeps_and_overwrite_replaces() {
@@ -12,8 +13,8 @@ fn append_keeps_and_overwrite_replaces() {
         for sync in [false, true] {
             let path = dir.path().join(format!("{mode:?}-{sync}"));
             let mut sink = sink(&path, mode, sync);
-            sink.deliver("one\n").unwrap();
-            sink.deliver("two\n").unwrap();
+            sink.deliver(TAKE, "one\n").unwrap();
+            sink.deliver(TAKE, "two\n").unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), expected);
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, PRIVATE);
         }
@@ -28,7 +29,7 @@ fn a_link_stays_a_link_and_permissions_stay_what_they_were() {
     fs::write(&real, "old").unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
     std::os::unix::fs::symlink(&real, &link).unwrap();
-    sink(&link, WriteMode::Overwrite, false).deliver("new").unwrap();
+    sink(&link, WriteMode::Overwrite, false).deliver(TAKE, "new").unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::read_to_string(&real).unwrap(), "new");
     assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
@@ -39,12 +40,12 @@ fn a_removed_file_is_made_again_and_a_removed_directory_is_named() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("texts");
     let mut sink = sink(&path, WriteMode::Append, false);
-    sink.deliver("one\n").unwrap();
+    sink.deliver(TAKE, "one\n").unwrap();
     fs::remove_file(&path).unwrap();
-    sink.deliver("two\n").unwrap();
+    sink.deliver(TAKE, "two\n").unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
     dir.close().unwrap();
-    let error = sink.deliver("three\n").unwrap_err();
+    let error = sink.deliver(TAKE, "three\n").unwrap_err();
     assert!(matches!(error, OutputError::NoDirectory { .. }), "{error}");
 }
 
@@ -65,13 +66,13 @@ fn what_cannot_be_a_file_is_said_before_the_first_text() {
 #[test]
 fn a_full_device_and_a_fifo_without_a_reader_are_faults() {
     for mode in [WriteMode::Append, WriteMode::Overwrite] {
-        let full = sink(Path::new("/dev/full"), mode, false).deliver("x").unwrap_err();
+        let full = sink(Path::new("/dev/full"), mode, false).deliver(TAKE, "x").unwrap_err();
         assert!(matches!(full, OutputError::NoSpace { .. }), "{full}");
 
         let dir = TempDir::new().unwrap();
         let fifo = dir.path().join("fifo");
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::from_raw_mode(PRIVATE)).unwrap();
-        let unread = sink(&fifo, mode, false).deliver("x").unwrap_err();
+        let unread = sink(&fifo, mode, false).deliver(TAKE, "x").unwrap_err();
         assert_eq!(unread.kind(), FaultKind::Gone, "{unread}");
     }
 }

@@ -1,0 +1,154 @@
+//! The clipboard, taken for good or lent for one paste.
+//!
+//! What lives here: the handle that the delivering thread holds. The thread behind it, which owns the selections and
+//! answers for them, is `owner.rs`; reading what another client owns is `save.rs`.
+
+mod content;
+mod owner;
+mod save;
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
+use x11rb::protocol::xproto::Window as XWindow;
+
+use super::focus::Client;
+use super::{NAME, open};
+use crate::error::OutputError;
+use owner::Owner;
+
+/// How long the thread may take to save what there is and to own the clipboard.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What the thread is asked for.
+enum Order {
+    /// Own the clipboard until somebody else does.
+    Give { text: String, owned: Sender<()> },
+    /// Keep what there is, own the clipboard (and the primary selection), and tell who takes the text.
+    Lend { text: String, primary: bool, owned: Sender<()>, served: Sender<XWindow> },
+    /// The text was taken: what was kept is due.
+    Settle,
+}
+
+/// The handle. The thread ends with it.
+pub(super) struct Clipboard {
+    /// `None` only while it is dropped.
+    orders: Option<Sender<Order>>,
+    wake: Arc<OwnedFd>,
+    thread: JoinHandle<()>,
+}
+
+impl Clipboard {
+    /// Opens a connection of its own and starts the thread.
+    ///
+    /// # Errors
+    /// [`OutputError::NoDisplay`], [`OutputError::DesktopLost`], [`OutputError::NoThread`].
+    pub fn start(display: &str) -> Result<Self, OutputError> {
+        let mut owner = Owner::new(open(display)?)?;
+        let no_thread = |source| OutputError::NoThread { source };
+        let wake =
+            eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|e| no_thread(e.into()))?;
+        let wake = Arc::new(wake);
+        let (orders, inbox) = channel();
+        let woken = Arc::clone(&wake);
+        let thread = thread::Builder::new()
+            .name("ptt-clipboard".to_owned())
+            .spawn(move || {
+                if let Err(error) = owner.run(&inbox, &woken) {
+                    tracing::debug!(error = error.0, "the clipboard's connection broke");
+                }
+            })
+            .map_err(no_thread)?;
+        Ok(Self { orders: Some(orders), wake, thread })
+    }
+
+    /// Whether the thread runs.
+    pub fn lives(&self) -> bool {
+        !self.thread.is_finished()
+    }
+
+    /// Leaves the text in the clipboard.
+    ///
+    /// # Errors
+    /// [`OutputError::ClipboardBusy`], [`OutputError::DesktopLost`].
+    pub fn give(&self, text: &str) -> Result<(), OutputError> {
+        let (told, owned) = channel();
+        self.order(Order::Give { text: text.to_owned(), owned: told })?;
+        self.until(&owned)
+    }
+
+    /// Puts the text into the clipboard for one paste. What is there now comes back when the text was taken.
+    ///
+    /// # Errors
+    /// [`OutputError::ClipboardBusy`], [`OutputError::DesktopLost`].
+    pub fn lend(&self, text: &str, primary: bool) -> Result<Lent<'_>, OutputError> {
+        let (told, owned) = channel();
+        let (tell, served) = channel();
+        self.order(Order::Lend { text: text.to_owned(), primary, owned: told, served: tell })?;
+        self.until(&owned)?;
+        Ok(Lent { clipboard: self, served })
+    }
+
+    fn order(&self, order: Order) -> Result<(), OutputError> {
+        let sent = self.orders.as_ref().map(|orders| orders.send(order));
+        self.wake();
+        sent.and_then(Result::ok).ok_or_else(lost)
+    }
+
+    fn until(&self, owned: &Receiver<()>) -> Result<(), OutputError> {
+        owned.recv_timeout(PATIENCE).map_err(|error| match error {
+            RecvTimeoutError::Timeout => OutputError::ClipboardBusy { limit: PATIENCE },
+            RecvTimeoutError::Disconnected => lost(),
+        })
+    }
+
+    fn wake(&self) {
+        // It fails only when it is already set as often as it can be: the thread wakes then.
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+    }
+}
+
+impl Drop for Clipboard {
+    fn drop(&mut self) {
+        self.orders = None;
+        self.wake();
+    }
+}
+
+impl fmt::Debug for Clipboard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clipboard").finish_non_exhaustive()
+    }
+}
+
+fn lost() -> OutputError {
+    OutputError::DesktopLost { desktop: NAME, reason: "the clipboard's connection broke".to_owned() }
+}
+
+/// The clipboard with a text in it that waits for being pasted.
+#[derive(Debug)]
+pub(super) struct Lent<'a> {
+    clipboard: &'a Clipboard,
+    served: Receiver<XWindow>,
+}
+
+impl Lent<'_> {
+    /// Waits until `target` (or anybody, where it is not known) took the text. Clipboard managers take it too, but have
+    /// pasted nothing.
+    ///
+    /// If it was taken, the old content comes back in a moment; if not, the text stays.
+    pub fn taken(self, target: Option<Client>, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        while let Ok(by) = self.served.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            if target.is_none_or(|target| target.owns(by)) {
+                return self.clipboard.order(Order::Settle).is_ok();
+            }
+        }
+        false
+    }
+}

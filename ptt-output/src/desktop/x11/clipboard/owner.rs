@@ -1,0 +1,281 @@
+//! The clipboard's thread: owns the selections, answers who asks, and gives back what was there before.
+
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use x11rb::COPY_DEPTH_FROM_PARENT;
+use x11rb::connection::Connection;
+use x11rb::protocol::Event;
+use x11rb::protocol::xproto::{
+    Atom, AtomEnum, ConnectionExt as _, CreateWindowAux, EventMask, PropMode, SELECTION_NOTIFY_EVENT,
+    SelectionNotifyEvent, SelectionRequestEvent, Timestamp, Window as XWindow, WindowClass,
+};
+use x11rb::wrapper::ConnectionExt as _;
+
+use super::Order;
+use super::content::{Atoms, Content};
+use crate::desktop::x11::Broken;
+use crate::desktop::x11::link::Link;
+
+/// How long the text stays after it was taken: some programs ask more than once for one paste.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// Where nothing is to be waited for but events.
+const LONG: Duration = Duration::from_secs(3_600);
+
+pub(super) struct Owner {
+    pub(super) conn: Link,
+    pub(super) window: XWindow,
+    pub(super) atoms: Atoms,
+    /// The clipboard and the primary selection.
+    selections: [Selection; 2],
+    /// Who wants to know of takers of the text.
+    served: Option<Sender<XWindow>>,
+    /// When what was kept is given back.
+    due: Option<Instant>,
+}
+
+struct Selection {
+    name: Atom,
+    /// What we hold it with, while we do.
+    held: Option<Held>,
+}
+
+struct Held {
+    content: Content,
+    /// When we took it, in the server's time.
+    since: Timestamp,
+    /// While it is lent: what was there before; `None` where there was nothing.
+    before: Option<Option<Content>>,
+}
+
+impl Owner {
+    /// Readies a window for owning on this connection.
+    pub fn new(conn: Link) -> Result<Self, Broken> {
+        let atoms = Atoms::new(&conn)?.reply()?;
+        let window = conn.generate_id()?;
+        let root = conn.setup().roots[0].root;
+        let aux = CreateWindowAux::new().event_mask(EventMask::PROPERTY_CHANGE);
+        conn.create_window(
+            COPY_DEPTH_FROM_PARENT,
+            window,
+            root,
+            0,
+            0,
+            1,
+            1,
+            0,
+            WindowClass::INPUT_OUTPUT,
+            0,
+            &aux,
+        )?
+        .check()?;
+        let selection = |name| Selection { name, held: None };
+        let selections = [selection(atoms.CLIPBOARD), selection(AtomEnum::PRIMARY.into())];
+        Ok(Self { conn, window, atoms, selections, served: None, due: None })
+    }
+
+    /// Until the handle is dropped or the connection breaks.
+    pub fn run(&mut self, orders: &Receiver<Order>, wake: &OwnedFd) -> Result<(), Broken> {
+        loop {
+            while let Some(event) = self.conn.poll_for_event()? {
+                self.handle(&event)?;
+            }
+            match orders.try_recv() {
+                Ok(order) => {
+                    self.obey(order)?;
+                    continue;
+                }
+                Err(TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Empty) => {}
+            }
+            if self.due.is_some_and(|due| due <= Instant::now()) {
+                self.due = None;
+                self.give_back()?;
+            }
+            self.conn.flush()?;
+            let left = self.due.map_or(LONG, |due| due.saturating_duration_since(Instant::now()));
+            wait(&[self.conn.stream(), wake], left)?;
+            let _ = rustix::io::read(wake, &mut [0; 8]);
+        }
+    }
+
+    fn obey(&mut self, order: Order) -> Result<(), Broken> {
+        match order {
+            Order::Give { text, owned } => {
+                let content = Content::text(&self.atoms, &text, false);
+                let since = self.now(Instant::now() + LONG)?;
+                (self.served, self.due) = (None, None);
+                // Nothing comes back any more, save to a primary selection that is still lent.
+                self.give_back()?;
+                self.own(0, Held { content, since, before: None })?;
+                let _ = owned.send(());
+            }
+            Order::Lend { text, primary, owned, served } => {
+                self.due = None;
+                let content = Content::text(&self.atoms, &text, true);
+                let lent = if primary { 2 } else { 1 };
+                let mut before = Vec::new();
+                for at in 0..lent {
+                    before.push(match self.selections[at].held.take() {
+                        Some(Held { before: Some(before), .. }) => before,
+                        Some(Held { content, before: None, .. }) => Some(content),
+                        None => self.save(self.selections[at].name)?,
+                    });
+                }
+                let since = self.now(Instant::now() + LONG)?;
+                for (at, before) in before.into_iter().enumerate() {
+                    self.own(at, Held { content: content.clone(), since, before: Some(before) })?;
+                }
+                self.served = Some(served);
+                let _ = owned.send(());
+            }
+            Order::Settle => {
+                self.served = None;
+                self.due = Some(Instant::now() + GRACE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what is lent. The time makes it harmless where somebody else has taken the selection meanwhile, even
+    /// if we have not heard of it yet: the server ignores it.
+    fn give_back(&mut self) -> Result<(), Broken> {
+        for at in 0..self.selections.len() {
+            let selection = &mut self.selections[at];
+            match selection.held.take() {
+                Some(Held { before: Some(Some(content)), since, .. }) => {
+                    self.own(at, Held { content, since, before: None })?;
+                }
+                Some(Held { before: Some(None), since, .. }) => {
+                    self.conn.set_selection_owner(x11rb::NONE, selection.name, since)?;
+                }
+                other @ (Some(Held { before: None, .. }) | None) => selection.held = other,
+            }
+        }
+        Ok(())
+    }
+
+    fn own(&mut self, at: usize, held: Held) -> Result<(), Broken> {
+        let selection = &mut self.selections[at];
+        self.conn.set_selection_owner(self.window, selection.name, held.since)?;
+        let owner = self.conn.get_selection_owner(selection.name)?.reply()?.owner;
+        selection.held = (owner == self.window).then_some(held);
+        Ok(())
+    }
+
+    fn handle(&mut self, event: &Event) -> Result<(), Broken> {
+        if let Event::SelectionRequest(request) = event {
+            return self.answer(request);
+        }
+        if let Event::SelectionClear(clear) = event
+            && let Some(selection) = self.selections.iter_mut().find(|mine| mine.name == clear.selection)
+        {
+            // One that is older than our hold is about the time before it.
+            selection.held.take_if(|held| held.since <= clear.time);
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, request: &SelectionRequestEvent) -> Result<(), Broken> {
+        let SelectionRequestEvent { requestor, selection, target, time, .. } = *request;
+        // Old clients name no property.
+        let property = if request.property == x11rb::NONE { target } else { request.property };
+        let held =
+            self.selections.iter().find(|mine| mine.name == selection).and_then(|mine| mine.held.as_ref());
+        let answered = held
+            .is_some_and(|held| self.write(held, requestor, property, target).is_ok_and(|written| written));
+        let notify = SelectionNotifyEvent {
+            response_type: SELECTION_NOTIFY_EVENT,
+            sequence: 0,
+            time,
+            requestor,
+            selection,
+            target,
+            property: if answered { property } else { x11rb::NONE },
+        };
+        // The requestor may be gone: that is its own affair.
+        self.conn.send_event(false, requestor, EventMask::NO_EVENT, notify)?.ignore_error();
+        self.conn.flush()?;
+        if answered
+            && self.atoms.is_text(target)
+            && let Some(served) = &self.served
+        {
+            let _ = served.send(requestor);
+        }
+        Ok(())
+    }
+
+    /// Puts the answer into the requestor's property; `false` where there is none.
+    fn write(&self, held: &Held, requestor: XWindow, property: Atom, target: Atom) -> Result<bool, Broken> {
+        let mode = PropMode::REPLACE;
+        let written = if target == self.atoms.TARGETS {
+            let mut targets = vec![self.atoms.TARGETS, self.atoms.TIMESTAMP];
+            targets.extend(held.content.formats.iter().map(|format| format.target));
+            self.conn.change_property32(mode, requestor, property, AtomEnum::ATOM, &targets)?
+        } else if target == self.atoms.TIMESTAMP {
+            self.conn.change_property32(mode, requestor, property, AtomEnum::INTEGER, &[held.since])?
+        } else if let Some(format) = held.content.format(target) {
+            let units = format.bytes.len() / usize::from(format.bits / 8).max(1);
+            let units = u32::try_from(units).unwrap_or(0);
+            self.conn.change_property(
+                mode,
+                requestor,
+                property,
+                format.kind,
+                format.bits,
+                units,
+                &format.bytes,
+            )?
+        } else {
+            return Ok(false);
+        };
+        Ok(written.check().is_ok())
+    }
+
+    /// The server's time.
+    pub(super) fn now(&mut self, end: Instant) -> Result<Timestamp, Broken> {
+        let (window, atom) = (self.window, self.atoms.PTT_TIME);
+        self.conn.change_property8(PropMode::APPEND, window, atom, AtomEnum::STRING, &[])?;
+        self.conn.flush()?;
+        let time = self.await_event(end, |event| {
+            let Event::PropertyNotify(e) = event else { return None };
+            ((e.window, e.atom) == (window, atom)).then_some(e.time)
+        })?;
+        Ok(time.unwrap_or(x11rb::CURRENT_TIME))
+    }
+
+    /// The first event that `pick` makes something of; `None` at the end of the wait. All others are answered as usual.
+    pub(super) fn await_event<T>(
+        &mut self,
+        end: Instant,
+        pick: impl Fn(&Event) -> Option<T>,
+    ) -> Result<Option<T>, Broken> {
+        loop {
+            while let Some(event) = self.conn.poll_for_event()? {
+                if let Some(picked) = pick(&event) {
+                    return Ok(Some(picked));
+                }
+                self.handle(&event)?;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            wait(&[self.conn.stream()], left)?;
+        }
+    }
+}
+
+/// Until one of them is readable or the time is over.
+fn wait(on: &[&dyn std::os::fd::AsFd], limit: Duration) -> Result<(), Broken> {
+    let mut fds: Vec<PollFd<'_>> =
+        on.iter().map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)).collect();
+    let limit = Timespec::try_from(limit).map_err(|error| Broken(error.to_string()))?;
+    match poll(&mut fds, Some(&limit)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(Broken(error.to_string())),
+    }
+}

@@ -1,0 +1,206 @@
+//! Into the focused window: typed, pasted, or left in the clipboard with a notification.
+//!
+//! What lives here: which ways are tried in which order, and what each failure means for the text. What does not: how a
+//! windowing system types and pastes (`desktop/`).
+//!
+//! * The desktop is looked for when it is needed, again and again: the daemon may be older than the session.
+//! * A way is followed by the next one only when it has put out nothing. When the connection breaks, a part may be out,
+//!   and the text is kept for `retry` instead.
+//! * A text whose window has lost the keyboard since the release goes to the clipboard, as one does while the user holds
+//!   a modifier: what would be typed there is not what was meant.
+
+use std::collections::VecDeque;
+
+use ptt_messages::TakeId;
+use tracing::{debug, warn};
+
+use super::Sink;
+use super::notice::Notice;
+use crate::config::{Backend, Newline, OutputConfig};
+use crate::desktop::{self, Desktop, Window};
+use crate::error::OutputError;
+use crate::metrics;
+use crate::rule::{Way, rule, ways};
+
+/// So many takes can be between their release and their text.
+const AIMS: usize = 16;
+
+/// The sinks `type`, `paste`, `clipboard` and `auto`.
+pub struct DeskSink {
+    config: OutputConfig,
+    connection: Connection,
+    notice: Notice,
+    /// Which window had the keyboard at the release of which take, oldest first.
+    aims: VecDeque<(TakeId, Window)>,
+}
+
+/// How a text got out.
+struct Put {
+    way: Way,
+    /// Why it was not the first way.
+    why: Option<OutputError>,
+}
+
+impl DeskSink {
+    /// The sink for the desktop that the environment names.
+    #[must_use]
+    pub fn open(config: &OutputConfig) -> Self {
+        let system = config.desktop;
+        let mut sink = Self::on(config, move || desktop::open(system));
+        // A desktop that is not there yet is no reason to stop, but a reason to say so.
+        if let Err(error) = sink.connection.ready() {
+            warn!("{error}; until then texts are kept for `ptt-app retry`");
+        }
+        sink
+    }
+
+    /// The sink for the desktop that `open` connects to.
+    pub fn on(
+        config: &OutputConfig,
+        open: impl FnMut() -> Result<Box<dyn Desktop>, OutputError> + Send + 'static,
+    ) -> Self {
+        metrics::describe_ways();
+        let connection = Connection { open: Box::new(open), desktop: None };
+        Self { config: config.clone(), connection, notice: Notice::default(), aims: VecDeque::new() }
+    }
+
+    /// Puts the text out by the first way that works.
+    fn put(&mut self, aim: Option<&Window>, text: &str) -> Result<Put, OutputError> {
+        let config = &self.config;
+        let (desktop, focus) = self.connection.ready()?;
+        let found = focus.as_ref().and_then(|window| rule(&config.rules, &window.app));
+        let chord = found.and_then(|rule| rule.paste_chord).unwrap_or(config.paste_chord);
+        let mut ways = ways(config.sink, found);
+        let mut why = None;
+        if ways != [Way::Clipboard] {
+            why = obstacle(desktop, aim, config)?;
+            if why.is_some() {
+                ways = &[Way::Clipboard];
+            }
+        }
+        let lines = match config.newline {
+            Newline::Space => text.replace('\n', " "),
+            Newline::Enter => text.to_owned(),
+        };
+        for &way in ways {
+            let done = match way {
+                Way::Type => desktop.type_text(&lines),
+                Way::Paste => desktop.paste(&lines, chord, config.limit_ms.millis()),
+                Way::Clipboard => desktop.copy(&lines),
+            };
+            metrics::count_way(way, done.is_ok());
+            match done {
+                Ok(()) => return Ok(Put { way, why }),
+                Err(error @ OutputError::DesktopLost { .. }) => return Err(error),
+                Err(error) => {
+                    debug!(way = way.label(), %error, "the next way is tried");
+                    why = Some(error);
+                }
+            }
+        }
+        Err(why.expect("there is at least one way"))
+    }
+}
+
+/// Why nothing can be typed now.
+fn obstacle(
+    desktop: &mut dyn Desktop,
+    aim: Option<&Window>,
+    config: &OutputConfig,
+) -> Result<Option<OutputError>, OutputError> {
+    let limit = config.wait_for_modifiers_ms.millis();
+    if !desktop.hands_free(limit)? {
+        return Ok(Some(OutputError::ModifiersHeld { limit }));
+    }
+    let Some(aim) = aim else { return Ok(None) };
+    let moved = desktop.focus()?.is_none_or(|window| window.id != aim.id);
+    Ok(moved.then_some(OutputError::FocusMoved))
+}
+
+impl Sink for DeskSink {
+    fn name(&self) -> &'static str {
+        match self.config.sink {
+            Backend::Type => "type",
+            Backend::Paste => "paste",
+            Backend::Clipboard => "clipboard",
+            Backend::Auto | Backend::Stdout | Backend::File | Backend::Command => "auto",
+        }
+    }
+
+    fn aim(&mut self, take: TakeId) {
+        if !self.config.same_window {
+            return;
+        }
+        match self.connection.ready() {
+            Ok((_, Some(window))) => {
+                if self.aims.len() == AIMS {
+                    self.aims.pop_front();
+                }
+                self.aims.push_back((take, window));
+            }
+            // Then the text goes wherever the keyboard is.
+            Ok((_, None)) => {}
+            Err(error) => debug!(%error, "no window to aim at"),
+        }
+    }
+
+    fn deliver(&mut self, take: TakeId, text: &str) -> Result<(), OutputError> {
+        // For once: a retry is meant for the window that has the keyboard then.
+        let at = self.aims.iter().position(|(of, _)| *of == take);
+        let aim = at.and_then(|at| self.aims.remove(at)).map(|(_, window)| window);
+        match self.put(aim.as_ref(), text) {
+            Ok(Put { way: Way::Clipboard, why: Some(why) }) => {
+                warn!("the text is in the clipboard: {why}");
+                if self.config.notify {
+                    self.notice.show(&why);
+                }
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                if matches!(error, OutputError::DesktopLost { .. }) {
+                    self.connection.desktop = None;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn rest(&mut self) {
+        if let Some(desktop) = &mut self.connection.desktop {
+            desktop.rest();
+        }
+    }
+}
+
+/// The desktop, while there is one.
+struct Connection {
+    open: Box<dyn FnMut() -> Result<Box<dyn Desktop>, OutputError> + Send>,
+    desktop: Option<Box<dyn Desktop>>,
+}
+
+impl Connection {
+    /// A desktop that answers, and its focused window. A connection that broke while nothing was done with it is made
+    /// anew once.
+    fn ready(&mut self) -> Result<(&mut dyn Desktop, Option<Window>), OutputError> {
+        if let Some(mut desktop) = self.desktop.take() {
+            match desktop.focus() {
+                Ok(focus) => return Ok((self.desktop.insert(desktop).as_mut(), focus)),
+                Err(error) => debug!(%error, "connecting again"),
+            }
+        }
+        let mut desktop = (self.open)()?;
+        let focus = desktop.focus()?;
+        Ok((self.desktop.insert(desktop).as_mut(), focus))
+    }
+}
+
+impl std::fmt::Debug for DeskSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeskSink").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "desk/tests.rs"]
+mod tests;

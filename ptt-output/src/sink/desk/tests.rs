@@ -1,0 +1,178 @@
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::*;
+use crate::desktop::PasteChord;
+
+const TAKE: TakeId = TakeId(1);
+
+/// What was done to the desktop, and what it answers.
+#[derive(Default)]
+struct State {
+    done: Vec<String>,
+    focus: Option<Window>,
+    held: bool,
+    fails: Vec<(&'static str, fn() -> OutputError)>,
+    opened: usize,
+}
+
+struct Fake(Arc<Mutex<State>>);
+
+impl Fake {
+    fn act(&self, what: &'static str, text: &str) -> Result<(), OutputError> {
+        let mut state = self.0.lock().unwrap();
+        state.done.push(format!("{what} {text}"));
+        match state.fails.iter().position(|(way, _)| *way == what) {
+            Some(at) => Err(state.fails.remove(at).1()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Desktop for Fake {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn focus(&mut self) -> Result<Option<Window>, OutputError> {
+        let mut state = self.0.lock().unwrap();
+        match state.fails.iter().position(|(way, _)| *way == "focus") {
+            Some(at) => Err(state.fails.remove(at).1()),
+            None => Ok(state.focus.clone()),
+        }
+    }
+
+    fn hands_free(&mut self, _: Duration) -> Result<bool, OutputError> {
+        Ok(!self.0.lock().unwrap().held)
+    }
+
+    fn type_text(&mut self, text: &str) -> Result<(), OutputError> {
+        self.act("type", text)
+    }
+
+    fn paste(&mut self, text: &str, chord: PasteChord, _: Duration) -> Result<(), OutputError> {
+        self.act("paste", &format!("{text} by {chord}"))
+    }
+
+    fn copy(&mut self, text: &str) -> Result<(), OutputError> {
+        self.act("copy", text)
+    }
+}
+
+/// A desktop with a window of the application `app`, and the sink of this configuration on it.
+fn on(app: &str, config: &str) -> (DeskSink, Arc<Mutex<State>>) {
+    let config: OutputConfig = toml::from_str(&format!("notify = false\n{config}")).unwrap();
+    let state = Arc::new(Mutex::new(State { focus: Some(window(1, app)), ..State::default() }));
+    let shared = Arc::clone(&state);
+    let sink = DeskSink::on(&config, move || {
+        shared.lock().unwrap().opened += 1;
+        Ok(Box::new(Fake(Arc::clone(&shared))))
+    });
+    (sink, state)
+}
+
+fn window(id: u64, app: &str) -> Window {
+    Window { id, app: app.to_owned() }
+}
+
+fn untypable() -> OutputError {
+    OutputError::Untypable { characters: 90 }
+}
+
+fn not_taken() -> OutputError {
+    OutputError::NotTaken { limit: Duration::from_secs(2) }
+}
+
+fn lost() -> OutputError {
+    OutputError::DesktopLost { desktop: "fake", reason: "killed".to_owned() }
+}
+
+#[test]
+fn each_sink_goes_its_ways_until_one_works() {
+    for (config, fails, expected) in [
+        ("sink = \"type\"", &[][..], &["type a b"][..]),
+        ("sink = \"type\"", &["type"], &["type a b", "copy a b"]),
+        ("sink = \"paste\"", &[], &["paste a b by Shift+Insert"]),
+        ("sink = \"paste\"\npaste_chord = \"Ctrl+V\"", &["paste"], &["paste a b by Ctrl+V", "copy a b"]),
+        ("sink = \"clipboard\"", &[], &["copy a b"]),
+        ("sink = \"auto\"", &[], &["type a b"]),
+        ("sink = \"auto\"", &["type"], &["type a b", "paste a b by Shift+Insert"]),
+        ("sink = \"auto\"", &["type", "paste"], &["type a b", "paste a b by Shift+Insert", "copy a b"]),
+        ("sink = \"auto\"\nnewline = \"enter\"", &[], &["type a\nb"]),
+        (
+            "sink = \"auto\"\n[[rules]]\napp = \"Term\"\nsink = \"paste\"\npaste_chord = \"Ctrl+Shift+V\"",
+            &[],
+            &["paste a b by Ctrl+Shift+V"],
+        ),
+    ] {
+        let (mut sink, state) = on("term", config);
+        state.lock().unwrap().fails = fails
+            .iter()
+            .map(|way| (*way, if *way == "type" { untypable } else { not_taken } as fn() -> _))
+            .collect();
+        sink.deliver(TAKE, "a\nb").unwrap();
+        assert_eq!(state.lock().unwrap().done, expected, "{config} {fails:?}");
+    }
+}
+
+#[test]
+fn a_held_modifier_and_another_window_send_the_text_to_the_clipboard() {
+    for (config, held, moved, expected) in [
+        ("sink = \"auto\"", true, false, "copy text"),
+        ("sink = \"auto\"", false, true, "copy text"),
+        ("sink = \"paste\"", false, true, "copy text"),
+        ("sink = \"auto\"\nsame_window = false", false, true, "type text"),
+        ("sink = \"clipboard\"", true, true, "copy text"),
+    ] {
+        let (mut sink, state) = on("term", config);
+        sink.aim(TAKE);
+        let mut now = state.lock().unwrap();
+        now.held = held;
+        now.focus = Some(window(if moved { 2 } else { 1 }, "term"));
+        drop(now);
+        sink.deliver(TAKE, "text").unwrap();
+        assert_eq!(state.lock().unwrap().done, [expected], "{config} {held} {moved}");
+    }
+}
+
+#[test]
+fn an_aim_counts_for_its_own_take_and_once() {
+    let (mut sink, state) = on("term", "sink = \"type\"");
+    sink.aim(TAKE);
+    state.lock().unwrap().focus = Some(window(2, "term"));
+    sink.aim(TakeId(2));
+    sink.deliver(TAKE, "one").unwrap();
+    sink.deliver(TakeId(2), "two").unwrap();
+    sink.deliver(TAKE, "one again").unwrap();
+    assert_eq!(state.lock().unwrap().done, ["copy one", "type two", "type one again"]);
+    for take in 0..100 {
+        sink.aim(TakeId(take));
+    }
+    assert_eq!(sink.aims.len(), AIMS);
+}
+
+#[test]
+fn a_connection_that_breaks_while_typing_keeps_the_text_and_an_idle_one_is_made_anew() {
+    let (mut sink, state) = on("term", "sink = \"auto\"");
+    state.lock().unwrap().fails = vec![("type", lost)];
+    let error = sink.deliver(TAKE, "text").unwrap_err();
+    assert!(matches!(error, OutputError::DesktopLost { .. }), "{error}");
+    assert_eq!(state.lock().unwrap().done, ["type text"], "a part may be out: no other way");
+
+    sink.deliver(TAKE, "text").unwrap();
+    assert_eq!(state.lock().unwrap().opened, 2);
+    state.lock().unwrap().fails = vec![("focus", lost)];
+    sink.deliver(TAKE, "text").unwrap();
+    let state = state.lock().unwrap();
+    assert_eq!((state.opened, state.done.len()), (3, 3));
+}
+
+#[test]
+fn without_a_desktop_the_text_is_kept() {
+    let config = toml::from_str("sink = \"auto\"").unwrap();
+    let mut sink = DeskSink::on(&config, || Err(OutputError::NoDesktop));
+    sink.aim(TAKE);
+    let fault = sink.deliver(TAKE, "secret").unwrap_err().undelivered();
+    assert!(fault.message.contains("DISPLAY") && fault.message.contains("retry"), "{fault}");
+    assert!(!fault.message.contains("secret"));
+}
