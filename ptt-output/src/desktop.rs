@@ -4,6 +4,7 @@
 //! goes which way and what follows when a way fails (`sink/desk.rs`).
 
 mod chord;
+pub mod wayland;
 pub mod x11;
 
 use std::time::Duration;
@@ -74,7 +75,7 @@ pub trait Desktop: Send {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum System {
-    /// Wayland where `WAYLAND_DISPLAY` names a display, else X11 where `DISPLAY` does.
+    /// Wayland where `WAYLAND_DISPLAY` names a display, else X11 where `DISPLAY` does, else a Wayland display that is found.
     #[default]
     Auto,
     /// X11, or the X server that a Wayland desktop runs for old programs.
@@ -93,10 +94,13 @@ pub fn open(system: System) -> Result<Box<dyn Desktop>, OutputError> {
         (System::Auto, None, Some(display)) | (System::X11, _, Some(display)) => {
             Ok(Box::new(x11::X11::connect(&display)?))
         }
-        (System::Auto | System::Wayland, Some(_), _) => Err(OutputError::NotOffered {
-            desktop: "wayland",
-            what: "a way for this program to type; set `output.desktop = \"x11\"` to reach X11 programs",
-        }),
-        (System::Auto | System::X11, _, None) | (System::Wayland, None, _) => Err(OutputError::NoDesktop),
+        (System::Auto | System::Wayland, Some(display), _) => {
+            Ok(Box::new(wayland::Wayland::connect(&display)?))
+        }
+        (System::Auto, None, None) | (System::Wayland, None, _) => {
+            let display = wayland::found().ok_or(OutputError::NoDesktop)?;
+            Ok(Box::new(wayland::Wayland::connect(&display)?))
+        }
+        (System::X11, _, None) => Err(OutputError::NoDesktop),
     }
 }

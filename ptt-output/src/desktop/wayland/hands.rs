@@ -1,0 +1,270 @@
+//! What the thread does: typing, pasting, and looking after what is ours in the clipboard.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use super::client::Client;
+use super::clipboard::{Clipboard, Content, Held, Selection};
+use super::control::{Device, Manager};
+use super::keyboard::Keyboard;
+use super::toplevel::Toplevels;
+use super::transfer::Transfers;
+use crate::desktop::{PasteChord, Window};
+use crate::error::OutputError;
+
+/// How long the old owner has to hand over the clipboard's content before the text is pasted. What comes later, while the
+/// text is being taken, is kept too.
+const READING_LIMIT: Duration = Duration::from_millis(300);
+/// More formats than this are not kept; nobody offers so many.
+const FORMATS_LIMIT: usize = 64;
+/// How long the text stays in the clipboard once it was taken: the first to take it may have been a clipboard manager, and
+/// the application comes then.
+const LINGER: Duration = Duration::from_millis(250);
+
+/// The keyboard, the clipboard and the focus, by one connection.
+pub(super) struct Hands {
+    pub client: Client,
+    keyboard: Option<Keyboard>,
+    /// Made by the first text that needs it, as is the next: who only types is told nothing of clipboard and windows.
+    board: Option<Board>,
+    /// Whether we are told of windows.
+    watches: bool,
+    owed: Option<Owed>,
+}
+
+/// What the clipboard is reached by.
+pub(super) struct Board {
+    manager: Manager,
+    device: Device,
+}
+
+/// Old contents that are to be given back.
+struct Owed {
+    debts: Vec<Debt>,
+    /// How often the texts were taken before anybody was asked to paste.
+    before: u32,
+    /// When to give back; `None` while nobody has taken a text.
+    due: Option<Instant>,
+}
+
+struct Debt {
+    selection: Selection,
+    kept: Kept,
+    /// The text that stands in its place.
+    serial: u64,
+}
+
+/// What was in a selection.
+enum Kept {
+    Nothing,
+    /// Ours, from before.
+    Ours(Content),
+    /// Somebody else's, collected under this number.
+    Reading(u64),
+}
+
+impl Hands {
+    /// Plugs the keyboard in, if the compositor has such.
+    pub fn new(mut client: Client) -> Result<Self, OutputError> {
+        let keyboard = Keyboard::new(&mut client)?;
+        Ok(Self { client, keyboard, board: None, watches: false, owed: None })
+    }
+
+    /// Serves the clipboard until the bell rings.
+    pub fn idle(&mut self) -> Result<(), OutputError> {
+        loop {
+            let due = self.owed.as_ref().and_then(|owed| owed.due);
+            let untaken = self.owed.as_ref().filter(|owed| owed.due.is_none());
+            self.client.wait(due, |world| {
+                world.rung || untaken.is_some_and(|owed| owed.taken(&world.clipboard) != Some(owed.before))
+            })?;
+            if std::mem::take(&mut self.client.world.rung) {
+                return Ok(());
+            }
+            match &mut self.owed {
+                // Taken at last, or out of the clipboard.
+                Some(owed) if owed.due.is_none() => owed.due = Some(Instant::now() + LINGER),
+                Some(_) | None => self.give_back()?,
+            }
+        }
+    }
+
+    /// The focused window, where the compositor tells.
+    pub fn focus(&mut self) -> Result<Option<Window>, OutputError> {
+        if !self.watches {
+            self.watches = true;
+            Toplevels::watch(&mut self.client)?;
+        }
+        self.client.sync()?;
+        Ok(self.client.world.toplevels.focused())
+    }
+
+    /// As [`Desktop::type_text`](crate::desktop::Desktop::type_text).
+    pub fn type_text(&mut self, text: &str) -> Result<(), OutputError> {
+        let keyboard = self.keyboard.as_mut().ok_or_else(Keyboard::not_offered)?;
+        // A compositor that stands still would act late on what counts as failed by then.
+        self.client.sync()?;
+        keyboard.type_text(&mut self.client, text)
+    }
+
+    /// As [`Desktop::paste`](crate::desktop::Desktop::paste).
+    pub fn paste(&mut self, text: &str, chord: PasteChord, limit: Duration) -> Result<(), OutputError> {
+        let keyboard = self.keyboard.as_mut().ok_or_else(Keyboard::not_offered)?;
+        keyboard.be_noticed(&mut self.client)?;
+        let with_primary = self.board()?.manager.has_primary() && chord.may_paste_primary();
+        let selections = Selection::ALL.into_iter().filter(|&s| s == Selection::Clipboard || with_primary);
+        // It says what is in the clipboard now.
+        self.client.sync()?;
+        let mut old = self.owed.take().map(|owed| owed.debts).unwrap_or_default();
+        let mut kept = Vec::new();
+        for selection in selections {
+            kept.push((selection, self.keep(selection, &mut old)?));
+        }
+        let until = Instant::now() + READING_LIMIT;
+        self.client.wait(Some(until), |world| {
+            kept.iter().all(|(_, kept)| match kept {
+                Kept::Reading(number) => world.transfers.read_all(*number),
+                Kept::Nothing | Kept::Ours(_) => true,
+            })
+        })?;
+
+        let content = Content::text(text, true);
+        let mut debts = Vec::new();
+        for (selection, kept) in kept {
+            let serial = self.hold(selection, content.clone())?;
+            debts.push(Debt { selection, kept, serial });
+        }
+        debts.extend(old);
+        let owed = self.owed.insert(Owed { debts, before: 0, due: None });
+        self.client.sync()?;
+        owed.before = owed.taken(&self.client.world.clipboard).unwrap_or(0);
+        let keyboard = self.keyboard.as_mut().ok_or_else(Keyboard::not_offered)?;
+        keyboard.press_chord(&mut self.client, chord)?;
+        let until = Instant::now() + limit;
+        self.client.wait(Some(until), |world| owed.taken(&world.clipboard) != Some(owed.before))?;
+        match owed.taken(&self.client.world.clipboard) {
+            Some(taken) if taken > owed.before => {
+                owed.due = Some(Instant::now() + LINGER);
+                Ok(())
+            }
+            Some(_) => Err(OutputError::NotTaken { limit }),
+            None => Err(OutputError::ClipboardBusy { limit }),
+        }
+    }
+
+    /// As [`Desktop::copy`](crate::desktop::Desktop::copy).
+    pub fn copy(&mut self, text: &str) -> Result<(), OutputError> {
+        self.board()?;
+        // What was in the clipboard is not owed any more; what was marked still is.
+        let debts = self.owed.iter_mut().flat_map(|owed| &mut owed.debts);
+        for debt in debts.filter(|debt| debt.selection == Selection::Clipboard) {
+            debt.settle(&mut self.client.world.transfers);
+        }
+        self.hold(Selection::Clipboard, Content::text(text, false))?;
+        self.client.sync()
+    }
+
+    /// Gives the old content back where the text that replaced it still is.
+    pub fn give_back(&mut self) -> Result<(), OutputError> {
+        let Some(owed) = self.owed.take() else { return Ok(()) };
+        self.client.sync()?;
+        for mut debt in owed.debts {
+            let content = debt.settle(&mut self.client.world.transfers);
+            let held = self.client.world.clipboard.held(debt.selection);
+            if !held.is_some_and(|held| held.serial == debt.serial) {
+                continue;
+            }
+            if content.0.is_empty() {
+                self.board()?.device.set(debt.selection, None);
+                self.client.world.clipboard.hold(debt.selection, None);
+            } else {
+                self.hold(debt.selection, content)?;
+            }
+        }
+        self.client.sync()
+    }
+
+    /// Makes sure of what is in the selection now. Of a text that is only passing, it is what was there before.
+    fn keep(&mut self, selection: Selection, old: &mut Vec<Debt>) -> Result<Kept, OutputError> {
+        let world = &mut self.client.world;
+        let debt = old.iter().position(|debt| debt.selection == selection).map(|at| old.swap_remove(at));
+        if let Some(held) = world.clipboard.held(selection) {
+            return Ok(match debt {
+                Some(debt) if debt.serial == held.serial => debt.kept,
+                Some(_) | None => Kept::Ours(held.content.clone()),
+            });
+        }
+        if let Some(mut debt) = debt {
+            debt.settle(&mut world.transfers);
+        }
+        let formats = match world.clipboard.offer(selection) {
+            Some(offer) => offer.formats(),
+            None => return Ok(Kept::Nothing),
+        };
+        let number = world.clipboard.number();
+        for mime in formats.into_iter().take(FORMATS_LIMIT) {
+            let (reader, writer) =
+                io::pipe().map_err(|error| OutputError::from_io("the clipboard's content", error))?;
+            if let Some(offer) = world.clipboard.offer(selection) {
+                offer.receive(mime.clone(), writer.as_fd());
+                world.transfers.receive(number, mime, reader.into());
+            }
+        }
+        Ok(Kept::Reading(number))
+    }
+
+    /// Puts `content` in the selection and returns its number.
+    pub fn hold(&mut self, selection: Selection, content: Content) -> Result<u64, OutputError> {
+        let queue = self.client.queue();
+        let serial = self.client.world.clipboard.number();
+        let Board { manager, device } = self.board()?;
+        let source = manager.source(serial, content.0.iter().map(|(mime, _)| mime.as_str()), &queue);
+        device.set(selection, Some(&source));
+        self.client.world.clipboard.hold(selection, Some(Held { serial, content, taken: 0, source }));
+        Ok(serial)
+    }
+
+    /// The clipboard, if the compositor has it for us.
+    pub fn board(&mut self) -> Result<&Board, OutputError> {
+        if self.board.is_none() {
+            let manager = Manager::bind(&self.client);
+            let (Some(manager), Some(seat)) = (manager, self.client.seat()) else {
+                return Err(Manager::not_offered());
+            };
+            let device = manager.device(seat, &self.client.queue());
+            self.board = Some(Board { manager, device });
+        }
+        Ok(self.board.as_ref().expect("was made above"))
+    }
+}
+
+impl Owed {
+    /// How often the texts were taken; `None` when none is in its place any more.
+    fn taken(&self, clipboard: &Clipboard) -> Option<u32> {
+        let in_place = self.debts.iter().filter_map(|debt| {
+            let held = clipboard.held(debt.selection).filter(|held| held.serial == debt.serial)?;
+            Some(held.taken)
+        });
+        in_place.reduce(|a, b| a + b)
+    }
+}
+
+impl Debt {
+    /// What there is to give back. Nothing more is read of it.
+    fn settle(&mut self, transfers: &mut Transfers) -> Content {
+        match std::mem::replace(&mut self.kept, Kept::Nothing) {
+            Kept::Nothing => Content::default(),
+            Kept::Ours(content) => content,
+            Kept::Reading(number) => {
+                let (formats, missing) = transfers.take(number);
+                if missing > 0 {
+                    warn!(missing, "the clipboard's last owner did not hand over all formats; they are lost");
+                }
+                Content(formats)
+            }
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Against a real compositor. What it lacks is played by a few lines that speak its language.
+
+#[path = "tests/mute.rs"]
+mod mute;
+#[path = "tests/rig.rs"]
+mod rig;
+
+use std::collections::BTreeSet;
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use ptt_messages::FaultKind;
+use rustix::process::Signal;
+
+use self::mute::Mute;
+use self::rig::{LONG, Sway, await_some, client, say};
+use super::clipboard::{Content, Selection};
+use super::*;
+
+const STRANGE: &str = "é ü ß ñ 你好 🎤";
+
+#[test]
+fn fifty_lines_arrive_whole() {
+    let Some(sway) = Sway::start("fifty_lines_arrive_whole") else { return };
+    let mut wayland = sway.connect();
+    let reader = sway.reader("reader");
+    let mut all = String::new();
+    for line in 0..50 {
+        let line = format!("{line}: Hello, World! {STRANGE} (~`|\\\"'<>) aAbB «{}»\n", "l".repeat(line));
+        wayland.type_text(&line).unwrap();
+        all += &line;
+    }
+    assert_eq!(reader.text_until(&format!("{}»\n", "l".repeat(49))), all);
+}
+
+#[test]
+fn an_alphabet_of_any_length_arrives_whole() {
+    let Some(sway) = Sway::start("an_alphabet_of_any_length_arrives_whole") else { return };
+    let mut wayland = sway.connect();
+    let reader = sway.reader("reader");
+    let text: String = ('\u{4e00}'..'\u{5000}').chain('а'..='я').chain('🌀'..='🌿').chain(['\n']).collect();
+    wayland.type_text(&text).unwrap();
+    assert_eq!(reader.text_until("\n"), text);
+}
+
+#[test]
+fn two_hundred_characters_take_less_than_200_ms() {
+    let Some(sway) = Sway::start("two_hundred_characters_take_less_than_200_ms") else { return };
+    let mut wayland = sway.connect();
+    let reader = sway.reader("reader");
+    wayland.type_text("ready\n").unwrap();
+    let mut all = reader.text_until("ready\n");
+    for (what, sentence) in [("ASCII", "The quick brown fox jumps. "), ("mixed", "Grüße, 你好 und 🎤 dazu! ")]
+    {
+        let mut times = Vec::new();
+        for _ in 0..10 {
+            let text: String = sentence.chars().cycle().take(199).chain(['\n']).collect();
+            all += &text;
+            let begun = Instant::now();
+            wayland.type_text(&text).unwrap();
+            let typed = begun.elapsed();
+            await_some("the text", || (reader.text().len() == all.len()).then_some(()));
+            times.push((begun.elapsed(), typed));
+        }
+        assert_eq!(reader.text(), all);
+        times.sort();
+        let (seen, typed) = times[times.len() / 2];
+        say(&format!("wayland: 200 characters ({what}) typed in {typed:.1?}, in the window after {seen:.1?}; slowest {:.1?}", times[9].0));
+        assert!(times[5].0 < Duration::from_millis(200), "{times:?}");
+    }
+}
+
+#[test]
+fn what_the_user_holds_changes_nothing() {
+    let Some(sway) = Sway::start("what_the_user_holds_changes_nothing") else { return };
+    // Another keyboard of the seat: the user's, with Ctrl held and Caps Lock on.
+    let mut theirs = client(&sway.socket());
+    let mut keyboard = keyboard::Keyboard::new(&mut theirs).unwrap().unwrap();
+    let mut wayland = sway.connect();
+    let reader = sway.reader("reader");
+    keyboard.type_text(&mut theirs, "user\n").unwrap();
+    keyboard.keyboard.modifiers(1 << 2, 0, 1 << 1, 0);
+    theirs.sync().unwrap();
+    wayland.type_text("Held ctrl and Caps Lock\n").unwrap();
+    assert_eq!(reader.text_until("Lock\n"), "user\nHeld ctrl and Caps Lock\n");
+    assert!(wayland.hands_free(LONG).unwrap());
+}
+
+#[test]
+fn a_paste_arrives_and_the_old_content_is_back_in_all_its_formats() {
+    let test = "a_paste_arrives_and_the_old_content_is_back_in_all_its_formats";
+    let Some(sway) = Sway::start(test) else { return };
+    let mut wayland = sway.connect();
+    let reader = sway.reader("reader");
+    // A window of the user's with a picture that is text too, and something marked by the mouse.
+    let picture: Arc<[u8]> = (0..3_000_000_u32).map(|i| (i >> 3) as u8).collect();
+    let _owner = Owner::start(
+        &sway,
+        Content(vec![("image/png".to_owned(), Arc::clone(&picture)), ("text/html".to_owned(), Arc::from(&b"<b>old</b>"[..]))]),
+    );
+    sway.copy(&["--primary"], b"marked");
+
+    for (chord, text) in [("Shift+Insert", "by the selection\n"), ("Ctrl+Shift+V", "by the clipboard: é 你好 🎤\n")] {
+        wayland.paste(text, chord.parse().unwrap(), LONG).unwrap();
+        reader.text_until(text);
+    }
+    assert_eq!(reader.text(), "by the selection\nby the clipboard: é 你好 🎤\n");
+
+    let given_back = await_some("the old content", || sway.pasted(&["-t", "image/png"]));
+    assert!(given_back == picture[..], "{} bytes", given_back.len());
+    assert_eq!(sway.pasted(&["-n", "-t", "text/html"]).unwrap(), b"<b>old</b>");
+    let formats = String::from_utf8(sway.pasted(&["-l"]).unwrap()).unwrap();
+    assert_eq!(formats.lines().collect::<BTreeSet<_>>(), ["image/png", "text/html"].into());
+    assert_eq!(sway.pasted(&["-n", "--primary"]).unwrap(), b"marked");
+}
+
+#[test]
+fn an_empty_clipboard_is_empty_again_and_a_copied_text_comes_back() {
+    let test = "an_empty_clipboard_is_empty_again_and_a_copied_text_comes_back";
+    let Some(sway) = Sway::start(test) else { return };
+    let mut wayland = sway.connect();
+    let reader = sway.reader("reader");
+    let chord = "Ctrl+Shift+V".parse().unwrap();
+    wayland.paste("one\n", chord, LONG).unwrap();
+    reader.text_until("one\n");
+    await_some("an empty clipboard", || sway.pasted(&["-l"]).is_none().then_some(()));
+
+    wayland.copy("ours").unwrap();
+    wayland.paste("two\n", chord, LONG).unwrap();
+    // The second follows before the first is settled.
+    wayland.paste("three\n", chord, LONG).unwrap();
+    reader.text_until("three\n");
+    assert_eq!(reader.text(), "one\ntwo\nthree\n");
+    await_some("our text", || (sway.pasted(&["-n"]).as_deref() == Some(b"ours")).then_some(()));
+}
+
+#[test]
+fn a_copied_text_is_served_until_somebody_else_copies() {
+    let Some(sway) = Sway::start("a_copied_text_is_served_until_somebody_else_copies") else { return };
+    let mut wayland = sway.connect();
+    let long = format!("{STRANGE} {}", "x".repeat(1 << 20));
+    for text in [STRANGE, &long] {
+        wayland.copy(text).unwrap();
+        for mime in ["text/plain", "text/plain;charset=utf-8", "UTF8_STRING", "STRING"] {
+            let pasted = sway.pasted(&["-n", "-t", mime]).unwrap();
+            assert!(pasted == text.as_bytes(), "{mime}: {} bytes", pasted.len());
+        }
+    }
+    assert_eq!(sway.pasted(&["--primary"]), None);
+    sway.copy(&[], b"theirs");
+    assert_eq!(sway.pasted(&["-n"]).unwrap(), b"theirs");
+    // Of what is theirs nothing is taken back.
+    drop(wayland);
+    assert_eq!(sway.pasted(&["-n"]).unwrap(), b"theirs");
+}
+
+#[test]
+fn a_program_that_asks_late_gets_the_text_and_only_then_the_old_content_is_back() {
+    let test = "a_program_that_asks_late_gets_the_text_and_only_then_the_old_content_is_back";
+    let Some(sway) = Sway::start(test) else { return };
+    let mut wayland = sway.connect();
+    sway.copy(&[], b"old");
+    // No window takes the chord.
+    let limit = Duration::from_millis(50);
+    let error = wayland.paste("text", "Ctrl+V".parse().unwrap(), limit).unwrap_err();
+    assert!(matches!(error, OutputError::NotTaken { .. }), "{error}");
+    assert_eq!(sway.pasted(&["-n"]).unwrap(), b"text");
+    await_some("the old content", || (sway.pasted(&["-n"]).as_deref() == Some(b"old")).then_some(()));
+
+    // Once more, and the user copies something meanwhile: that stays.
+    wayland.paste("text", "Ctrl+V".parse().unwrap(), limit).unwrap_err();
+    sway.copy(&[], b"new");
+    drop(wayland);
+    assert_eq!(sway.pasted(&["-n"]).unwrap(), b"new");
+}
+
+#[test]
+fn an_owner_that_hangs_delays_a_paste_and_no_more() {
+    let Some(sway) = Sway::start("an_owner_that_hangs_delays_a_paste_and_no_more") else { return };
+    let mut wayland = sway.connect();
+    let reader = sway.reader("reader");
+    let mut hung = hands(&sway);
+    hung.copy("never handed over").unwrap();
+    let begun = Instant::now();
+    wayland.paste("text\n", "Ctrl+Shift+V".parse().unwrap(), LONG).unwrap();
+    assert!(begun.elapsed() < LONG / 10, "{:?}", begun.elapsed());
+    assert_eq!(reader.text_until("\n"), "text\n");
+    await_some("an empty clipboard", || sway.pasted(&["-l"]).is_none().then_some(()));
+}
+
+#[test]
+fn a_reader_that_hangs_holds_nobody_up() {
+    let Some(sway) = Sway::start("a_reader_that_hangs_holds_nobody_up") else { return };
+    let mut wayland = sway.connect();
+    let reader = sway.reader("reader");
+    let long = "x".repeat(1 << 20);
+    wayland.copy(&long).unwrap();
+    let mut theirs = hands(&sway);
+    theirs.board().unwrap();
+    theirs.client.sync().unwrap();
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let offer = theirs.client.world.clipboard.offer(Selection::Clipboard).unwrap();
+    offer.receive("text/plain".to_owned(), writer.as_fd());
+    theirs.client.sync().unwrap();
+    wayland.type_text("typed\n").unwrap();
+    assert_eq!(reader.text_until("\n"), "typed\n");
+    assert!(sway.pasted(&["-n"]).unwrap() == long.as_bytes());
+}
+
+#[test]
+fn the_focused_window_is_known() {
+    let Some(sway) = Sway::start("the_focused_window_is_known") else { return };
+    let mut wayland = sway.connect();
+    assert_eq!(wayland.focus().unwrap(), None);
+    let _one = sway.reader("one");
+    let first = wayland.focus().unwrap().unwrap();
+    assert_eq!(first.app, "one");
+    let two = sway.reader("two");
+    let second = wayland.focus().unwrap().unwrap();
+    assert_eq!((second.app.as_str(), second.id == first.id), ("two", false));
+    drop(two);
+    await_some("the first window", || (wayland.focus().unwrap() == Some(first.clone())).then_some(()));
+}
+
+#[test]
+fn a_compositor_that_dies_is_an_error_and_the_next_one_is_used() {
+    let Some(sway) = Sway::start("a_compositor_that_dies_is_an_error_and_the_next_one_is_used") else { return };
+    let mut wayland = sway.connect();
+    let reader = sway.reader("reader");
+    wayland.copy("kept by us").unwrap();
+    wayland.type_text("begun\n").unwrap();
+    reader.text_until("\n");
+    thread::scope(|scope| {
+        let typing = scope.spawn(|| wayland.type_text(&"x".repeat(1 << 20)));
+        await_some("the first key", || (!reader.text().is_empty()).then_some(()));
+        sway.signal(Signal::KILL);
+        let error = typing.join().unwrap().unwrap_err();
+        assert!(matches!(error, OutputError::DesktopLost { .. }), "{error}");
+        assert_eq!(error.kind(), FaultKind::Gone);
+    });
+    for _ in 0..2 {
+        assert!(matches!(wayland.type_text("x"), Err(OutputError::DesktopLost { .. })));
+    }
+    drop(wayland);
+    let socket = sway.socket();
+    drop((reader, sway));
+    assert!(matches!(Wayland::connect(&socket), Err(OutputError::NoDisplay { .. })));
+
+    let Some(sway) = Sway::start("again") else { return };
+    let mut wayland = sway.connect();
+    let reader = sway.reader("reader");
+    wayland.type_text("again\n").unwrap();
+    assert_eq!(reader.text_until("\n"), "again\n");
+}
+
+#[test]
+fn a_compositor_that_stands_still_types_nothing_later() {
+    let Some(sway) = Sway::start("a_compositor_that_stands_still_types_nothing_later") else { return };
+    let mut wayland = sway.connect();
+    let reader = sway.reader("reader");
+    sway.signal(Signal::STOP);
+    let error = wayland.type_text("late\n").unwrap_err();
+    assert!(matches!(error, OutputError::DesktopLost { .. }), "{error}");
+    let error = Wayland::connect(&sway.socket()).unwrap_err();
+    assert!(matches!(error, OutputError::DesktopLost { .. }), "{error}");
+    sway.signal(Signal::CONT);
+    drop(wayland);
+    sway.connect().type_text("next\n").unwrap();
+    assert_eq!(reader.text_until("\n"), "next\n");
+}
+
+#[test]
+fn what_the_compositor_lacks_is_named() {
+    let compositor = Mute::start();
+    let mut wayland = Wayland::connect(compositor.socket()).unwrap();
+    assert_eq!(wayland.focus().unwrap(), None);
+    for (error, protocol) in [
+        (wayland.type_text("canary").unwrap_err(), "zwp_virtual_keyboard_v1"),
+        (wayland.paste("canary", PasteChord::SHIFT_INSERT, LONG).unwrap_err(), "zwp_virtual_keyboard_v1"),
+        (wayland.copy("canary").unwrap_err(), "ext_data_control_v1"),
+    ] {
+        let message = error.to_string();
+        assert!(message.contains(protocol) && message.contains("use `output."), "{message}");
+        assert!(!message.contains("canary") && error.kind() == FaultKind::Misconfigured);
+    }
+}
+
+#[test]
+fn a_wrong_display_is_named() {
+    for display in ["/no/such/wayland-7", "/dev/null"] {
+        let error = Wayland::connect(display).unwrap_err();
+        assert_eq!(error.kind(), FaultKind::Gone);
+        assert!(error.to_string().contains(display), "{error}");
+    }
+}
+
+/// Another program, of which nothing happens but in calls.
+fn hands(sway: &Sway) -> Hands {
+    Hands::new(client(&sway.socket())).unwrap()
+}
+
+/// Another program that owns the clipboard and hands its content over. Ends when dropped.
+struct Owner {
+    end: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Owner {
+    fn start(sway: &Sway, content: Content) -> Self {
+        let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap());
+        let stream = UnixStream::connect(sway.socket()).unwrap();
+        let mut hands = Hands::new(Client::new(stream, Arc::clone(&bell)).unwrap()).unwrap();
+        hands.hold(Selection::Clipboard, content).unwrap();
+        hands.client.sync().unwrap();
+        let thread = thread::spawn(move || hands.idle().unwrap());
+        Self { end: bell, thread: Some(thread) }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        rustix::io::write(&self.end, &1_u64.to_ne_bytes()).unwrap();
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
