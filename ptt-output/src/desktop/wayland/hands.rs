@@ -174,7 +174,7 @@ impl Hands {
         for mut debt in owed.debts {
             let content = debt.settle(&mut self.client.world.transfers);
             let held = self.client.world.clipboard.held(debt.selection);
-            if !held.is_some_and(|held| held.serial == debt.serial) {
+            if held.is_none_or(|held| held.serial != debt.serial) {
                 continue;
             }
             if content.0.is_empty() {

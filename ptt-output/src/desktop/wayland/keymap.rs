@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn ascii_lies_where_it_lies_on_a_us_keyboard_and_needs_no_new_layout() {
         let mut keymap = Keymap::new();
-        for (c, code) in [('1', 2), ('q', 16), ('a', 30), ('`', 41), ('\\', 43), ('v', 47), ('/', 53), (' ', 57)]
+        for (c, code) in
+            [('1', 2), ('q', 16), ('a', 30), ('`', 41), ('\\', 43), ('v', 47), ('/', 53), (' ', 57)]
         {
             assert_eq!(keymap.codes[&c], code, "{c:?}");
         }
@@ -199,8 +200,11 @@ mod tests {
             assert!(seen.insert(code), "{code} twice");
             assert!((1..=CODE_MAX).contains(&code), "{code}");
             // Escape, Backspace, modifiers, locks, F keys, system, cursor, input method, sound and power.
-            let acts = [1, 14, 29, 42, 54, 56, 58, 69, 70, 87, 88, 96, 97, 99, 100, 119, 125, 126, 127, 142, 143, 190];
-            let ranges = [59..=68, 85..=85, 89..=95, 101..=109, 112..=116, 122..=124, 150..=150, 155..=173, 224..=230];
+            let acts = [
+                1, 14, 29, 42, 54, 56, 58, 69, 70, 87, 88, 96, 97, 99, 100, 119, 125, 126, 127, 142, 143, 190,
+            ];
+            let ranges =
+                [59..=68, 85..=85, 89..=95, 101..=109, 112..=116, 122..=124, 150..=150, 155..=173, 224..=230];
             assert!(!acts.contains(&code) && !ranges.iter().any(|r| r.contains(&code)), "{c:?} has {code}");
         }
     }

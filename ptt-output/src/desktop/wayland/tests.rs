@@ -2,10 +2,13 @@
 
 #[path = "tests/mute.rs"]
 mod mute;
+#[path = "tests/renamed.rs"]
+mod renamed;
 #[path = "tests/rig.rs"]
 mod rig;
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -13,6 +16,7 @@ use ptt_messages::FaultKind;
 use rustix::process::Signal;
 
 use self::mute::Mute;
+use self::renamed::Renamed;
 use self::rig::{LONG, Sway, await_some, client, say};
 use super::clipboard::{Content, Selection};
 use super::*;
@@ -31,6 +35,19 @@ fn fifty_lines_arrive_whole() {
         all += &line;
     }
     assert_eq!(reader.text_until(&format!("{}»\n", "l".repeat(49))), all);
+}
+
+#[test]
+fn the_first_text_after_connecting_arrives_whole() {
+    let Some(sway) = Sway::start("the_first_text_after_connecting_arrives_whole") else { return };
+    let reader = sway.reader("reader");
+    let mut all = String::new();
+    for text in ["first\n", "second\n", "third\n"] {
+        // The seat has no other keyboard: this window learns each time that it has one.
+        sway.connect().type_text(text).unwrap();
+        all += text;
+        assert_eq!(reader.text_until(text), all);
+    }
 }
 
 #[test]
@@ -65,7 +82,10 @@ fn two_hundred_characters_take_less_than_200_ms() {
         assert_eq!(reader.text(), all);
         times.sort();
         let (seen, typed) = times[times.len() / 2];
-        say(&format!("wayland: 200 characters ({what}) typed in {typed:.1?}, in the window after {seen:.1?}; slowest {:.1?}", times[9].0));
+        say(&format!(
+            "wayland: 200 characters ({what}) typed in {typed:.1?}, in the window after {seen:.1?}; slowest {:.1?}",
+            times[9].0
+        ));
         assert!(times[5].0 < Duration::from_millis(200), "{times:?}");
     }
 }
@@ -90,17 +110,33 @@ fn what_the_user_holds_changes_nothing() {
 fn a_paste_arrives_and_the_old_content_is_back_in_all_its_formats() {
     let test = "a_paste_arrives_and_the_old_content_is_back_in_all_its_formats";
     let Some(sway) = Sway::start(test) else { return };
-    let mut wayland = sway.connect();
+    pastes_and_gives_back(&sway, sway.connect());
+}
+
+#[test]
+fn the_newer_clipboard_protocol_is_used_where_there_is_one() {
+    let Some(sway) = Sway::start("the_newer_clipboard_protocol_is_used_where_there_is_one") else { return };
+    let compositor = Renamed::start(sway.socket());
+    pastes_and_gives_back(&sway, Wayland::connect(compositor.socket()).unwrap());
+    assert!(compositor.used());
+}
+
+fn pastes_and_gives_back(sway: &Sway, mut wayland: Wayland) {
     let reader = sway.reader("reader");
     // A window of the user's with a picture that is text too, and something marked by the mouse.
     let picture: Arc<[u8]> = (0..3_000_000_u32).map(|i| (i >> 3) as u8).collect();
     let _owner = Owner::start(
-        &sway,
-        Content(vec![("image/png".to_owned(), Arc::clone(&picture)), ("text/html".to_owned(), Arc::from(&b"<b>old</b>"[..]))]),
+        sway,
+        Content(vec![
+            ("image/png".to_owned(), Arc::clone(&picture)),
+            ("text/html".to_owned(), Arc::from(&b"<b>old</b>"[..])),
+        ]),
     );
     sway.copy(&["--primary"], b"marked");
 
-    for (chord, text) in [("Shift+Insert", "by the selection\n"), ("Ctrl+Shift+V", "by the clipboard: é 你好 🎤\n")] {
+    for (chord, text) in
+        [("Shift+Insert", "by the selection\n"), ("Ctrl+Shift+V", "by the clipboard: é 你好 🎤\n")]
+    {
         wayland.paste(text, chord.parse().unwrap(), LONG).unwrap();
         reader.text_until(text);
     }
@@ -164,6 +200,8 @@ fn a_program_that_asks_late_gets_the_text_and_only_then_the_old_content_is_back(
     let limit = Duration::from_millis(50);
     let error = wayland.paste("text", "Ctrl+V".parse().unwrap(), limit).unwrap_err();
     assert!(matches!(error, OutputError::NotTaken { .. }), "{error}");
+    let formats = String::from_utf8(sway.pasted(&["-l"]).unwrap()).unwrap();
+    assert!(formats.contains("passwordManagerHint"), "clipboard managers are asked to forget it: {formats}");
     assert_eq!(sway.pasted(&["-n"]).unwrap(), b"text");
     await_some("the old content", || (sway.pasted(&["-n"]).as_deref() == Some(b"old")).then_some(()));
 
@@ -172,6 +210,31 @@ fn a_program_that_asks_late_gets_the_text_and_only_then_the_old_content_is_back(
     sway.copy(&[], b"new");
     drop(wayland);
     assert_eq!(sway.pasted(&["-n"]).unwrap(), b"new");
+}
+
+#[test]
+fn a_clipboard_manager_that_is_quicker_than_the_window_spoils_nothing() {
+    let test = "a_clipboard_manager_that_is_quicker_than_the_window_spoils_nothing";
+    let Some(sway) = Sway::start(test) else { return };
+    let mut wayland = sway.connect();
+    let reader = sway.reader("reader");
+    let (seen, theirs) = std::io::pipe().unwrap();
+    let mut manager = sway.program("wl-paste").args(["--watch", "cat"]).stdout(theirs).spawn().unwrap();
+    sway.copy(&[], b"old\n");
+    let mut seen = BufReader::new(seen).lines().map(Result::unwrap);
+    assert_eq!(seen.next().unwrap(), "old");
+    let mut all = String::new();
+    for number in 0..5 {
+        let text = format!("text {number}\n");
+        wayland.paste(&text, "Ctrl+Shift+V".parse().unwrap(), LONG).unwrap();
+        all += &text;
+        assert_eq!(reader.text_until(&text), all);
+        assert!(seen.any(|line| line == text.trim_end()), "the manager has it too");
+    }
+    assert_eq!(seen.next().unwrap(), "old");
+    assert_eq!(sway.pasted(&["-n"]).unwrap(), b"old\n");
+    manager.kill().unwrap();
+    manager.wait().unwrap();
 }
 
 #[test]
@@ -224,7 +287,9 @@ fn the_focused_window_is_known() {
 
 #[test]
 fn a_compositor_that_dies_is_an_error_and_the_next_one_is_used() {
-    let Some(sway) = Sway::start("a_compositor_that_dies_is_an_error_and_the_next_one_is_used") else { return };
+    let Some(sway) = Sway::start("a_compositor_that_dies_is_an_error_and_the_next_one_is_used") else {
+        return;
+    };
     let mut wayland = sway.connect();
     let reader = sway.reader("reader");
     wayland.copy("kept by us").unwrap();

@@ -69,13 +69,18 @@ impl Dispatch<Handle, ()> for World {
         if let Told::Closed = event {
             world.toplevels.windows.remove(&handle.id());
             handle.destroy();
-            return;
+        } else if let Some(toplevel) = world.toplevels.windows.get_mut(&handle.id()) {
+            toplevel.told(event);
         }
-        let Some(toplevel) = world.toplevels.windows.get_mut(&handle.id()) else { return };
-        match event {
-            Told::AppId { app_id } => toplevel.window.app = app_id,
-            Told::State { state } => toplevel.active = is_active(&state),
-            _ => {}
+    }
+}
+
+impl Toplevel {
+    fn told(&mut self, event: Told) {
+        if let Told::AppId { app_id } = event {
+            self.window.app = app_id;
+        } else if let Told::State { state } = event {
+            self.active = is_active(&state);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::chown;
-use std::os::unix::process::CommandExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -55,7 +55,11 @@ impl Sway {
         fs::write(&config, "xwayland disable\nexec echo display $WAYLAND_DISPLAY\n").unwrap();
         let mut child = program("sway", dir.path())
             .args(["-c".as_ref(), config.as_os_str()])
-            .envs([("WLR_BACKENDS", "headless"), ("WLR_RENDERER", "pixman"), ("WLR_LIBINPUT_NO_DEVICES", "1")])
+            .envs([
+                ("WLR_BACKENDS", "headless"),
+                ("WLR_RENDERER", "pixman"),
+                ("WLR_LIBINPUT_NO_DEVICES", "1"),
+            ])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
