@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Replacement, Spoken};
+use crate::config::{Replacement, Spoken, Trailing};
 
 #[test]
 fn the_steps_come_in_their_order() {
