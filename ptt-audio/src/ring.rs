@@ -169,12 +169,20 @@ impl Feed {
         age: Duration,
         to_f32: impl Fn(T) -> f32,
     ) {
-        self.store(arrived, data, age, to_f32);
+        let age = age.clamp(self.length(data.len()).min(OLDEST), OLDEST);
+        self.store(arrived, arrived - age, data, to_f32);
         self.tell();
     }
 
-    /// [`Feed::push_at`] of one of several blocks that came at once; [`Feed::tell`] comes after the last.
-    pub fn store<T: Copy>(&mut self, arrived: Moment, data: &[T], age: Duration, to_f32: impl Fn(T) -> f32) {
+    /// Hands over a block whose first sample was captured at `captured`, for certain. It may be one of several that came
+    /// at once; [`Feed::tell`] comes after the last.
+    pub fn store<T: Copy>(
+        &mut self,
+        arrived: Moment,
+        captured: Moment,
+        data: &[T],
+        to_f32: impl Fn(T) -> f32,
+    ) {
         let whole = data.len() / self.channels * self.channels;
         let room =
             if self.blocks.is_full() { 0 } else { self.samples.slots() / self.channels * self.channels };
@@ -185,9 +193,6 @@ impl Feed {
         {
             chunk.fill_from_iter(data.iter().map(|s| to_f32(*s)));
             let frames = (taken / self.channels) as u32;
-            let length =
-                Duration::from_nanos(u64::from(frames) * 1_000_000_000 / u64::from(self.rate_hz.max(1)));
-            let captured = arrived - age.clamp(length.min(OLDEST), OLDEST);
             let _ = self.blocks.push(Block { frames, captured, arrived });
         }
         if taken < whole {
@@ -202,6 +207,13 @@ impl Feed {
             self.unheard = 0;
             self.wake.unpark();
         }
+    }
+
+    /// How long so many samples play.
+    #[must_use]
+    pub fn length(&self, samples: usize) -> Duration {
+        let frames = (samples / self.channels) as u64;
+        Duration::from_nanos(frames * 1_000_000_000 / u64::from(self.rate_hz.max(1)))
     }
 
     /// The counters, for the device's other callbacks.

@@ -157,6 +157,10 @@ fn text(text: &CStr) -> String {
 }
 
 impl From<ProtocolError> for Refusal {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the system's errors are many, and few need words of ours"
+    )]
     fn from(error: ProtocolError) -> Self {
         use io::ErrorKind as Io;
         let failed = |reason: &str, kind| Self::Failed { reason: reason.to_owned(), kind };

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_passcred, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 /// The length of a cookie; the protocol knows no other.
@@ -85,6 +85,8 @@ impl Address {
                     socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
                 // Before it connects, because a frozen server has a full queue.
                 set_socket_timeout(&socket, Timeout::Send, Some(limit))?;
+                // So that whose we are goes with what we send; the server may ask for it too late.
+                set_socket_passcred(&socket, true)?;
                 connect(&socket, &SocketAddrUnix::new(path)?)?;
                 socket
             }

@@ -44,7 +44,7 @@ impl Heard {
         let Client { socket, packets, version, .. } = client;
         socket.set_read_timeout(None)?;
         let (socket, in_take) = (Arc::new(socket), Arc::new(AtomicBool::new(false)));
-        let mut line = Line { channel, version, feed, in_take: Arc::clone(&in_take) };
+        let mut line = Line { channel, version, feed, in_take: Arc::clone(&in_take), next: None };
         let ours = Arc::clone(&socket);
         let thread = thread::Builder::new()
             .name("ptt-pulse".to_owned())
@@ -80,13 +80,16 @@ struct Line {
     version: u16,
     feed: Feed,
     in_take: Arc<AtomicBool>,
+    /// When the socket was last empty, and so the latest at which the next sample was captured: what comes late, because we
+    /// napped or were stopped, is as old as it is.
+    next: Option<Moment>,
 }
 
 impl Line {
     fn listen(&mut self, socket: &UnixStream, mut packets: Packets) {
         let mut more = true;
         let loss = loop {
-            match self.hear(&mut packets) {
+            match self.hear(&mut packets, more, Moment::now()) {
                 // Not before the first audio, for which somebody may wait.
                 Ok(true) if !more && !self.in_take.load(Relaxed) => thread::park_timeout(NAP),
                 Ok(_) => {}
@@ -102,21 +105,27 @@ impl Line {
         let _ = socket.shutdown(Shutdown::Both);
     }
 
-    /// Hands over what has come. Says whether any of it was audio.
-    fn hear(&mut self, packets: &mut Packets) -> Result<bool, Loss> {
-        let now = Moment::now();
+    /// Hands over what has come by `now`, of which `more` may wait in the socket. Says whether any of it was audio.
+    fn hear(&mut self, packets: &mut Packets, more: bool, now: Moment) -> Result<bool, Loss> {
         let mut audio = false;
         while let Some(piece) = packets.next().map_err(|_| Loss::Broken)? {
             match piece {
                 Piece::Audio { channel, bytes } if channel == self.channel => {
-                    // It is as old as it is long, at least; asking the server for more would cost more than it tells.
                     let (samples, _) = bytes.as_chunks::<SAMPLE>();
-                    self.feed.store(now, samples, Duration::ZERO, f32::from_le_bytes);
+                    let length = self.feed.length(samples.len());
+                    // It is as old as it is long, at least; asking the server for more would cost more than it tells.
+                    let latest = now - length;
+                    let captured = self.next.map_or(latest, |next| next.min(latest));
+                    self.feed.store(now, captured, samples, f32::from_le_bytes);
+                    self.next = Some(captured + length);
                     audio = true;
                 }
                 Piece::Audio { .. } => {}
                 Piece::Command(bytes) => self.obey(bytes)?,
             }
+        }
+        if !more {
+            self.next = Some(now);
         }
         self.feed.tell();
         Ok(audio)
@@ -158,7 +167,11 @@ mod tests {
         let (feed, drain) = hand_over(48_000, 2, thread::current());
         let mut packets = Packets::default();
         packets.set_frame(2 * SAMPLE);
-        (Line { channel: CHANNEL, version: MAX_VERSION, feed, in_take: Arc::default() }, packets, drain)
+        (
+            Line { channel: CHANNEL, version: MAX_VERSION, feed, in_take: Arc::default(), next: None },
+            packets,
+            drain,
+        )
     }
 
     fn put(packets: &mut Packets, bytes: &[u8]) {
@@ -181,7 +194,7 @@ mod tests {
             for part in block.chunks(1_001) {
                 assert_no_alloc(|| {
                     put(&mut packets, part);
-                    line.hear(&mut packets).unwrap();
+                    line.hear(&mut packets, false, Moment::now()).unwrap();
                 });
             }
             while let Some((_, got)) = drain.next() {
@@ -189,6 +202,29 @@ mod tests {
             }
             assert_eq!(heard, samples);
         }
+    }
+
+    #[test]
+    fn what_waited_while_we_stood_still_is_as_old_as_it_is() {
+        let (mut line, mut packets, mut drain) = line();
+        let mut captured = Vec::new();
+        // A block of 10 ms in time; then we stand still for 1 s and find five blocks of it in the first reading, all that
+        // is left of it in the next one, and are in time again.
+        for (now_ms, blocks, more) in
+            [(5_000, 1, false), (6_000, 5, true), (6_001, 3, false), (6_011, 1, false)]
+        {
+            for _ in 0..blocks {
+                let mut block = Vec::new();
+                write_memblock(&mut block, CHANNEL, &[0; 960 * SAMPLE], 0).unwrap();
+                put(&mut packets, &block);
+            }
+            line.hear(&mut packets, more, Moment::from_millis(now_ms)).unwrap();
+            while let Some((block, _)) = drain.next() {
+                captured.push(block.captured);
+            }
+        }
+        let expected = [4_990, 5_000, 5_010, 5_020, 5_030, 5_040, 5_050, 5_060, 5_070, 6_001];
+        assert_eq!(captured, expected.map(Moment::from_millis));
     }
 
     #[test]
@@ -214,7 +250,7 @@ mod tests {
             let mut bytes = Vec::new();
             encode_command_message(&mut bytes, u32::MAX, &command, MAX_VERSION).unwrap();
             put(&mut packets, &bytes);
-            assert_eq!(line.hear(&mut packets).err(), loss, "{command:?}");
+            assert_eq!(line.hear(&mut packets, false, Moment::now()).err(), loss, "{command:?}");
             let tally = drain.tally();
             assert_eq!((tally.moved.load(Relaxed), tally.xruns.load(Relaxed)), counted, "{command:?}");
         }
