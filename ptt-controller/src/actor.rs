@@ -183,7 +183,8 @@ const fn cause(input: &Input) -> Option<Moment> {
             KeyboardEvent::Pressed { at }
             | KeyboardEvent::Released { at }
             | KeyboardEvent::Toggled { at }
-            | KeyboardEvent::Cancelled { at },
+            | KeyboardEvent::Cancelled { at }
+            | KeyboardEvent::UserLeft { at },
         ) => Some(*at),
         Input::Keyboard(KeyboardEvent::Listening { .. } | KeyboardEvent::Failed(_))
         | Input::Command(_)

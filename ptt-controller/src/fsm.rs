@@ -133,6 +133,7 @@ impl Machine {
             (state, I::Keyboard(K::Released { at })) => self.key(policy, now, state, Edge::Up(at), out),
             (state, I::Keyboard(K::Toggled { at })) => self.key(policy, now, state, Edge::Toggle(at), out),
             (state, I::Keyboard(K::Cancelled { at })) => self.cancel(policy, now, state, at, out),
+            (state, I::Keyboard(K::UserLeft { at })) => self.key(policy, now, state, Edge::UserLeft(at), out),
             (state, I::Keyboard(K::Failed(fault))) => {
                 out.down(Component::Keyboard);
                 out.fault(state.take(), fault);

@@ -8,6 +8,7 @@ use tracing::debug;
 
 use crate::ACTOR;
 use crate::backoff::Backoff;
+use crate::bus::Address;
 use crate::chord::Watched;
 use crate::key_thread::{KeyThread, Opener, Report};
 use crate::metrics::source_in_use;
@@ -23,6 +24,7 @@ pub struct Keyboard {
     watched: Watched,
     bounce: Duration,
     backend: Backend,
+    session: Option<Address>,
     events: Port<KeyboardEvent>,
     state: State,
     backoff: Backoff,
@@ -49,6 +51,7 @@ impl Keyboard {
         watched: Watched,
         bounce: Duration,
         backend: Backend,
+        session: Option<Address>,
         events: Port<KeyboardEvent>,
     ) -> Self {
         Self {
@@ -56,6 +59,7 @@ impl Keyboard {
             watched,
             bounce,
             backend,
+            session,
             events,
             state: State::Ignoring,
             backoff: Backoff::default(),
@@ -72,6 +76,7 @@ impl Keyboard {
                 opener: self.opener.clone(),
                 watched: self.watched.clone(),
                 bounce: self.bounce,
+                session: self.session,
                 backend: self.backend,
                 events: self.events.clone(),
                 reports: Port::to(ACTOR, &ctx.address()),

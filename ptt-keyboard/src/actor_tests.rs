@@ -153,7 +153,7 @@ async fn a_panic_of_a_source_is_a_failure() {
     let (events, mut told) = probe();
     let opener: Opener = Arc::new(|_| panic!("libinput is not there"));
     let watched = KeyboardConfig::default().watched().unwrap();
-    let keyboard = Keyboard::new(opener, watched, Duration::ZERO, Backend::Inputbot, events).start();
+    let keyboard = Keyboard::new(opener, watched, Duration::ZERO, Backend::Inputbot, None, events).start();
     Port::to(ACTOR, &keyboard).post(KeyboardCommand::Listen);
     let Some(KeyboardEvent::Failed(fault)) = told.recv().await else { panic!("a failure") };
     assert_eq!(fault.kind, FaultKind::Broken);
@@ -255,7 +255,7 @@ impl World {
         });
         let config: KeyboardConfig = toml::from_str("chord = 'F13'").unwrap();
         let watched = config.watched().unwrap();
-        let keyboard = Keyboard::new(opener, watched, Duration::ZERO, Backend::Evdev, events).start();
+        let keyboard = Keyboard::new(opener, watched, Duration::ZERO, Backend::Evdev, None, events).start();
         (Port::to(ACTOR, &keyboard), told)
     }
 

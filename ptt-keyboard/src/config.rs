@@ -15,7 +15,7 @@ use crate::source::scripted::Script;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyboardConfig {
-    /// Where edges come from; `auto` tries evdev, X11, inputbot and the control socket.
+    /// Where edges come from; `auto` tries those of [`crate::source::AUTO`].
     pub backend: Backend,
     /// The keys to hold, `"Down+Right"`.
     pub chord: Chord,
@@ -27,6 +27,8 @@ pub struct KeyboardConfig {
     pub bounce_ms: Within<0, 500>,
     /// Parts of the names of the devices to listen to; empty for all. evdev only.
     pub devices: Vec<String>,
+    /// Whether sleep, lock and another session in front end a take and make keys count only once they are pressed afresh.
+    pub session: bool,
     /// What the backend `scripted` plays.
     pub script: Script,
     /// The same from a file.
@@ -48,6 +50,7 @@ impl Default for KeyboardConfig {
             swallow: false,
             bounce_ms: Within::new(0),
             devices: Vec::new(),
+            session: true,
             script: Script::default(),
             script_file: None,
             script_repeat: Within::new(1),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use ptt_messages::{Component, Fault, FaultKind};
 
+use crate::source::portal::PortalError;
 use crate::source::x11::X11Error;
 
 /// A failure of this crate. The texts are for the user.
@@ -116,6 +117,9 @@ pub enum KeyboardError {
     /// inputbot's state is global: one user at a time.
     #[error("inputbot is still in use in this process; trying again shortly helps")]
     Busy,
+    /// The desktop's portal.
+    #[error(transparent)]
+    Portal(#[from] PortalError),
     /// A backend panicked.
     #[error("the backend {backend} failed inside ({message}); it is opened again")]
     Panicked {
@@ -151,6 +155,7 @@ impl KeyboardError {
             Self::NoInputDevices { .. } | Self::NoKeyboard | Self::NoUdev => FaultKind::Gone,
             Self::Denied { .. } => FaultKind::Denied,
             Self::Busy => FaultKind::Busy,
+            Self::Portal(error) => error.kind(),
             Self::Panicked { .. } | Self::Os { .. } => FaultKind::Broken,
         }
     }

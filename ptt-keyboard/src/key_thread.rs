@@ -8,9 +8,11 @@ use std::time::Duration;
 use ptt_messages::{Fault, KeyboardEvent, Moment, Port};
 use tracing::{info, warn};
 
+use crate::bus::Address;
 use crate::chord::{ChordEvent, ChordTracker, Watched};
 use crate::listener::{Heard, listen};
 use crate::metrics::{EVENTS_TOTAL, source_in_use};
+use crate::session::SessionWatch;
 use crate::source::{Backend, KeySource};
 use crate::wake::Stop;
 use crate::{KeyboardError, panic_text};
@@ -33,6 +35,8 @@ pub struct KeyThread {
     pub opener: Opener,
     pub watched: Watched,
     pub bounce: Duration,
+    /// The bus that tells when the user leaves; `None` where nobody wants to know.
+    pub session: Option<Address>,
     pub backend: Backend,
     pub events: Port<KeyboardEvent>,
     pub reports: Port<Report>,
@@ -94,7 +98,8 @@ impl KeyThread {
         info!(backend = backend.name(), "listening for the chord");
         self.reports.post_patiently(Report::Opened { run: self.run, backend });
         self.events.post_patiently(KeyboardEvent::Listening { backend: backend.name().to_owned() });
-        listen(&mut *source, tracker, &self.watched, &self.stop, &mut |heard| match heard {
+        let session = self.session.and_then(|bus| SessionWatch::start(bus, &self.stop));
+        listen(&mut *source, session.as_ref(), tracker, &self.watched, &self.stop, &mut |heard| match heard {
             Heard::Chord(event) => self.tell(event),
             Heard::Listening(_) | Heard::Key { .. } => ControlFlow::Continue(()),
         })
@@ -106,6 +111,7 @@ impl KeyThread {
             ChordEvent::Released { at } => ("released", KeyboardEvent::Released { at }),
             ChordEvent::Cancelled { at } => ("cancelled", KeyboardEvent::Cancelled { at }),
             ChordEvent::Toggled { at } => ("toggled", KeyboardEvent::Toggled { at }),
+            ChordEvent::UserLeft { at } => ("user_left", KeyboardEvent::UserLeft { at }),
         };
         self.events.post_patiently(message);
         metrics::counter!(EVENTS_TOTAL, "edge" => edge).increment(1);

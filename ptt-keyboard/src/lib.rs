@@ -1,7 +1,7 @@
 //! Chords: raw key edges in, presses and releases out.
 //!
 //! What lives here: the names of keys, the rules of a chord ([`chord`], pure), the sources of edges ([`source`]) with the thread
-//! that reads them, and the actor that starts, stops and restarts that thread. What does not: what a press *means*. A tap, a
+//! that reads them, the watch for a user who leaves ([`session`]), and the actor that starts, stops and restarts all that. What does not: what a press *means*. A tap, a
 //! hold and a toggle are the controller's business.
 //!
 //! Nothing in this crate keeps or logs a key that is neither in the chord nor the cancel key. The kernel (evdev) does not even
@@ -16,10 +16,12 @@ pub mod source;
 
 mod actor;
 mod backoff;
+mod bus;
 mod config;
 mod error;
 mod key_thread;
 mod listener;
+mod session;
 mod wake;
 mod watch;
 
@@ -39,6 +41,7 @@ pub use wake::Stop;
 pub use watch::{watch, watch_all};
 
 use actor::Keyboard;
+use bus::Address;
 use error::panic_text;
 use key_thread::Opener;
 use source::scripted::ScriptedSource;
@@ -59,7 +62,7 @@ pub fn spawn(
         ScriptedSource::open(config, &watched, &Stop::new()?)?;
     }
     let config = config.clone();
-    let (bounce, backend) = (config.bounce_ms.millis(), config.backend);
+    let (bounce, backend, session) = (config.bounce_ms.millis(), config.backend, logind(&config));
     let on = watched.clone();
     // An X server that `auto` has found is waited for when it goes: it comes back, and the next best thing would stay.
     let found = OnceLock::new();
@@ -71,7 +74,7 @@ pub fn spawn(
         }
         Ok(source)
     });
-    Ok(start(Keyboard::new(opener, watched, bounce, backend, events)))
+    Ok(start(Keyboard::new(opener, watched, bounce, backend, session, events)))
 }
 
 /// As [`spawn`], with a key that the caller moves instead of a backend: for benchmarks and tests that run the whole daemon.
@@ -86,8 +89,14 @@ pub fn spawn_driven(
     let driver = Driver::new(watched.clone())?;
     let hand = driver.clone();
     let opener: Opener = Arc::new(move |stop| Ok(Box::new(hand.source(stop)) as Box<dyn KeySource>));
-    let actor = Keyboard::new(opener, watched, config.bounce_ms.millis(), Backend::Scripted, events);
+    let bounce = config.bounce_ms.millis();
+    let actor = Keyboard::new(opener, watched, bounce, Backend::Scripted, logind(config), events);
     Ok((start(actor), driver))
+}
+
+/// Where the user's going away is told, if it is wanted.
+fn logind(config: &KeyboardConfig) -> Option<Address> {
+    config.session.then_some(Address::System)
 }
 
 fn start(actor: Keyboard) -> Port<KeyboardCommand> {

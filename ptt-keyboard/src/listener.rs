@@ -10,6 +10,7 @@ use tracing::warn;
 
 use crate::chord::{ChordEvent, ChordTracker, Edge, Signal, Watched};
 use crate::metrics::LOST_RELEASES_TOTAL;
+use crate::session::SessionWatch;
 use crate::source::{Backend, KeySource};
 use crate::wake::{Stop, earlier};
 use crate::{Key, KeyboardError};
@@ -34,6 +35,7 @@ pub enum Heard {
 /// The loop. A press is told before anything else is done about it.
 pub(crate) fn listen(
     source: &mut dyn KeySource,
+    session: Option<&SessionWatch>,
     tracker: &mut ChordTracker,
     watched: &Watched,
     stop: &Stop,
@@ -54,6 +56,10 @@ pub(crate) fn listen(
             return Ok(());
         }
         waited?;
+        if let Some(session) = session {
+            stop.heed();
+            pass.signals.extend(session.told());
+        }
         let now = Moment::now();
         if pass.handle(tracker, now, hear).is_break() {
             return Ok(());

@@ -8,6 +8,7 @@ pub mod control;
 pub mod driven;
 pub mod evdev;
 pub mod inputbot;
+pub mod portal;
 pub mod scripted;
 pub mod x11;
 
@@ -64,19 +65,23 @@ pub enum Backend {
     X11,
     /// The crate `inputbot`: libinput, polled.
     Inputbot,
+    /// The desktop's global shortcuts, by its portal. Asks the user.
+    Portal,
     /// No device: the program's control socket is the key.
     Control,
     /// A script in the configuration.
     Scripted,
 }
 
-/// What `auto` tries, in this order. The last one opens always.
-pub const AUTO: [Backend; 4] = [Backend::Evdev, Backend::X11, Backend::Inputbot, Backend::Control];
+/// What `auto` tries, in this order. The last one opens always. The portal is asked under Wayland only, and only when nothing
+/// before it works: its dialog is the price of a key there, and nobody else has to see it.
+pub const AUTO: [Backend; 5] =
+    [Backend::Evdev, Backend::X11, Backend::Inputbot, Backend::Portal, Backend::Control];
 
 impl Backend {
     /// All of them, for help texts and metrics that start at zero.
     pub const ALL: [Self; 6] =
-        [Self::Auto, Self::Evdev, Self::X11, Self::Inputbot, Self::Control, Self::Scripted];
+        [Self::Auto, Self::Evdev, Self::X11, Self::Inputbot, Self::Portal, Self::Control, Self::Scripted];
 
     /// The name in the configuration; also the value of a label.
     #[must_use]
@@ -86,6 +91,7 @@ impl Backend {
             Self::Evdev => "evdev",
             Self::X11 => "x11",
             Self::Inputbot => "inputbot",
+            Self::Portal => "portal",
             Self::Control => "control",
             Self::Scripted => "scripted",
         }
@@ -96,6 +102,7 @@ impl Backend {
         match self {
             Self::Auto | Self::Evdev | Self::X11 => None,
             Self::Inputbot => Some("its library only listens"),
+            Self::Portal => Some("the desktop does so with its shortcuts by itself"),
             Self::Control => Some("it has no keys; a compositor's key binding swallows by itself"),
             Self::Scripted => Some("it has no keys"),
         }
@@ -119,6 +126,9 @@ pub fn open(
     let [readers @ .., last] = AUTO;
     let mut waiting = None;
     for backend in readers {
+        if backend == Backend::Portal && !portal::is_the_way() {
+            continue;
+        }
         let hidden = backend == Backend::X11 && std::env::var_os("WAYLAND_DISPLAY").is_some();
         let opened = if hidden {
             Err(x11::X11Error::UnderWayland.into())
@@ -159,6 +169,7 @@ fn open_one(
         Backend::Evdev => Box::new(evdev::EvdevSource::open(config, watched, stop)?),
         Backend::X11 => Box::new(x11::X11Source::open(config, watched, stop)?),
         Backend::Inputbot => Box::new(inputbot::InputbotSource::open(config, watched, stop)?),
+        Backend::Portal => Box::new(portal::PortalSource::open(watched, stop)?),
         Backend::Control => Box::new(control::ControlSource::new(stop)),
         Backend::Scripted => Box::new(scripted::ScriptedSource::open(config, watched, stop)?),
     })
@@ -185,7 +196,7 @@ mod tests {
     #[test]
     fn the_last_of_auto_cannot_fail() {
         let (config, stop) = (KeyboardConfig::default(), Stop::new().unwrap());
-        let source = open_one(AUTO[3], &config, &config.watched().unwrap(), &stop).unwrap();
+        let source = open_one(AUTO[AUTO.len() - 1], &config, &config.watched().unwrap(), &stop).unwrap();
         assert_eq!(source.backend(), Backend::Control);
     }
 }

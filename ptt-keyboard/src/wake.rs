@@ -2,18 +2,28 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ptt_messages::Moment;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
+use tokio::sync::Notify;
 
 use crate::KeyboardError;
 
-/// Ends a source's wait for good. Cheap to clone; once raised it stays raised.
+/// Ends a source's wait: for good when it is raised, once when it is nudged. Cheap to clone; once raised it stays raised.
 #[derive(Clone, Debug)]
-pub struct Stop(Arc<OwnedFd>);
+pub struct Stop(Arc<Bell>);
+
+#[derive(Debug)]
+struct Bell {
+    fd: OwnedFd,
+    raised: AtomicBool,
+    /// The same for a wait that is a future.
+    rung: Notify,
+}
 
 impl Stop {
     /// One that is not raised.
@@ -21,28 +31,49 @@ impl Stop {
     /// # Errors
     /// [`KeyboardError::Os`] when the process has no descriptor left.
     pub fn new() -> Result<Self, KeyboardError> {
-        new_eventfd().map(|fd| Self(Arc::new(fd)))
+        new_eventfd()
+            .map(|fd| Self(Arc::new(Bell { fd, raised: AtomicBool::new(false), rung: Notify::new() })))
     }
 
     /// Ends every wait on it, now and later.
     pub fn raise(&self) {
-        ring(&self.0);
+        self.0.raised.store(true, Ordering::Release);
+        self.nudge();
     }
 
     /// Whether it was raised.
     #[must_use]
     pub fn raised(&self) -> bool {
-        let mut fds = [PollFd::new(&*self.0, PollFlags::IN)];
-        matches!(poll(&mut fds, Some(&Timespec::default())), Ok(n) if n > 0)
+        self.0.raised.load(Ordering::Acquire)
+    }
+
+    /// Ends the wait on it that is going on, or the next one: there is something to do beside the source.
+    pub(crate) fn nudge(&self) {
+        ring(&self.0.fd);
+        self.0.rung.notify_one();
+    }
+
+    /// Ends when it is raised or nudged, or was since the last time. Only for the one thread that waits on it.
+    pub(crate) async fn rung(&self) {
+        self.0.rung.notified().await;
+    }
+
+    /// Takes the nudges there were. Only for the one thread that waits on it.
+    pub(crate) fn heed(&self) {
+        // An empty bell answers "try again", which is as good.
+        let _ = rustix::io::read(&self.0.fd, &mut [0; 8]);
+        if self.raised() {
+            ring(&self.0.fd);
+        }
     }
 
     /// Sleeps until it is raised or `until` has come.
     pub(crate) fn wait(&self, until: Option<Moment>) -> Result<(), KeyboardError> {
-        poll_until(&mut [PollFd::new(&*self.0, PollFlags::IN)], until)
+        poll_until(&mut [PollFd::new(&self.0.fd, PollFlags::IN)], until)
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.0.fd.as_fd()
     }
 }
 
@@ -136,6 +167,20 @@ mod tests {
         thread.join().unwrap().unwrap();
         assert!(stop.raised() && stop.raised());
         stop.wait(None).unwrap();
+        stop.heed();
+        stop.wait(None).unwrap();
+    }
+
+    #[test]
+    fn a_nudge_ends_one_wait() {
+        let stop = Stop::new().unwrap();
+        stop.nudge();
+        stop.wait(None).unwrap();
+        assert!(!stop.raised());
+        stop.heed();
+        let until = Moment::now() + Duration::from_millis(5);
+        stop.wait(Some(until)).unwrap();
+        assert!(Moment::now() >= until, "it was heeded");
     }
 
     #[test]

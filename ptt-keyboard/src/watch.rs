@@ -25,7 +25,7 @@ pub fn watch(
     if hear(Heard::Listening(source.backend())).is_break() {
         return Ok(());
     }
-    listen(&mut *source, &mut tracker, &watched, stop, &mut hear)
+    listen(&mut *source, None, &mut tracker, &watched, stop, &mut hear)
 }
 
 /// As [`watch`] through every backend at once that reads keys, where the configuration leaves the choice open; else through the
@@ -41,7 +41,8 @@ pub fn watch_all(
 ) -> Result<(), KeyboardError> {
     config.watched()?;
     let backends: Vec<Backend> = if config.backend == Backend::Auto {
-        AUTO.into_iter().filter(|backend| *backend != Backend::Control).collect()
+        // The portal would open its dialog: it is watched only where it is chosen.
+        AUTO.into_iter().filter(|backend| !matches!(backend, Backend::Portal | Backend::Control)).collect()
     } else {
         vec![config.backend]
     };

@@ -26,6 +26,9 @@ pub enum KeyboardEvent {
     Toggled { at: Moment },
     /// The cancel key (Escape) went down.
     Cancelled { at: Moment },
+    /// The user left the keyboard: the machine sleeps, the session is locked or in the background. Ends a take however it was
+    /// begun, and keeps it; nothing begins before `Pressed` or `Toggled`.
+    UserLeft { at: Moment },
     /// No source is open (any more). The actor goes on trying where the kind is worth it.
     Failed(Fault),
 }

@@ -12,6 +12,7 @@ mod bad_audio;
 mod bench;
 mod binary;
 mod controller;
+mod desktop_bus;
 mod faults;
 mod feedback;
 mod kernel;

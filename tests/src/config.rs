@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-/// The control socket as the keyboard, `clips` as the microphone, one per take, in real time, the canned engine, no
-/// chimes, texts to nowhere; then `more`, which adds to it or replaces what is there.
+/// The control socket as the keyboard, nobody who could lock the screen, `clips` as the microphone, one per take, in real
+/// time, the canned engine, no chimes, texts to nowhere; then `more`, which adds to it or replaces what is there.
 ///
 /// # Panics
 /// When `more` is not TOML.
 #[must_use]
 pub fn hardware_free(clips: &[&Path], more: &str) -> String {
     let mut base: toml::Table = toml::from_str(
-        "keyboard.backend = 'control'\naudio.backend = 'wav'\nstt.backend = 'canned'\nstt.strategy = 'batch'\n\
-         feedback.backend = 'silent'\noutput.sink = 'file'\n\
-         output.file_path = '/dev/null'\nlog.filter = 'debug'",
+        "keyboard.backend = 'control'\nkeyboard.session = false\naudio.backend = 'wav'\n\
+         stt.backend = 'canned'\nstt.strategy = 'batch'\nfeedback.backend = 'silent'\n\
+         output.sink = 'file'\noutput.file_path = '/dev/null'\nlog.filter = 'debug'",
     )
     .expect("the base is TOML");
     let clips = clips.iter().map(|clip| toml::Value::String(clip.display().to_string())).collect();

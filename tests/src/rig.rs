@@ -1,7 +1,8 @@
 //! Rigs: the shipped program and the real things around it, each started by the test and ended by its own process id.
 //!
-//! What lives here: child processes, the daemon, a private PulseAudio, a private X server, the kernel rig, a virtual keyboard, real speech,
-//! and reading `/metrics`. What does not: assertions about one crate. A rig whose packages are not there gives a [`Skip`].
+//! What lives here: child processes, the daemon, a private PulseAudio, a private X server, a private D-Bus with a portal and a
+//! logind on it, the kernel rig, a virtual keyboard, real speech, and reading `/metrics`. What does not: assertions about one
+//! crate. A rig whose packages are not there gives a [`Skip`].
 //!
 //! | variable | what it names | without it |
 //! |---|---|---|
@@ -12,6 +13,7 @@
 //! | `PTT_REQUIRE_RIGS` | (set at all) a skipped test fails | a skipped test says so and passes |
 
 mod daemon;
+mod desktop;
 mod kernel;
 mod keyboard;
 mod metrics;
@@ -28,6 +30,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use daemon::{Daemon, DaemonBuilder, TakeReport, foot_pedal, is_recording, program};
+pub use desktop::{Dialog, MockLogind, MockPortal, PrivateBus};
 pub use kernel::{KernelRig, play_into_loopback};
 pub use keyboard::VirtualKeyboard;
 pub use metrics::{Metrics, Quantile, http_get};

@@ -79,6 +79,7 @@ fn what(heard: Heard) -> String {
         Heard::Chord(ChordEvent::Released { .. }) => "chord released".to_owned(),
         Heard::Chord(ChordEvent::Cancelled { .. }) => "cancel".to_owned(),
         Heard::Chord(ChordEvent::Toggled { .. }) => "toggle".to_owned(),
+        Heard::Chord(ChordEvent::UserLeft { .. }) => "the user left".to_owned(),
     }
 }
 

@@ -277,6 +277,7 @@ fn inputs() -> Vec<(Input, &'static str)> {
         KeyboardEvent::Released { at: NOW }.into(),
         KeyboardEvent::Toggled { at: NOW }.into(),
         KeyboardEvent::Cancelled { at: NOW }.into(),
+        KeyboardEvent::UserLeft { at: NOW }.into(),
         KeyboardEvent::Failed(fault()).into(),
         ResourceEvent::Granted { take }.into(),
         ResourceEvent::Refused { take, fault: fault() }.into(),

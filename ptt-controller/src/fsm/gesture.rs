@@ -15,6 +15,8 @@ pub(super) enum Edge {
     Toggle(Moment),
     /// The keyboard is gone, so the release will never come.
     Lost(Moment),
+    /// Nobody is at the keyboard any more, so nothing will end it.
+    UserLeft(Moment),
 }
 
 /// From the press to what ends it.
@@ -56,7 +58,7 @@ impl Gesture {
                 *tapped = first;
                 return None;
             }
-            Edge::Lost(_) => return None,
+            Edge::Lost(_) | Edge::UserLeft(_) => return None,
         };
         Some(Self { pressed, latched, ended: None })
     }
@@ -95,6 +97,8 @@ impl Gesture {
             }
             // However short: the hand may still be on the key of a keyboard that went away.
             Edge::Lost(at) if self.is_held() => self.end(at),
+            // A latched one too: a microphone that nobody speaks into on purpose is not left open.
+            Edge::UserLeft(at) => self.end(at),
             Edge::Down(at) if self.latched && at > self.pressed => self.end(at),
             Edge::Toggle(at) if at > self.pressed => self.end(at),
             // A press while held is one whose release was lost: the next release ends both, so no word is.
@@ -111,7 +115,7 @@ impl Gesture {
 
 #[cfg(test)]
 mod tests {
-    use super::Edge::{Down, Lost, Toggle, Up};
+    use super::Edge::{Down, Lost, Toggle, Up, UserLeft};
     use super::*;
 
     #[test]
@@ -123,14 +127,17 @@ mod tests {
             (Hold, Down(at(10)), &[Up(at(160))], Turn::Ended),
             (Hold, Down(at(10)), &[Down(at(10)), Down(at(99))], Turn::GoesOn),
             (Hold, Down(at(10)), &[Lost(at(11))], Turn::Ended),
+            (Hold, Down(at(10)), &[UserLeft(at(11))], Turn::Ended),
             (Hold, Down(at(10)), &[Toggle(at(500))], Turn::Ended),
             (Hold, Toggle(at(10)), &[Up(at(500))], Turn::GoesOn),
             (Hold, Toggle(at(10)), &[Lost(at(500))], Turn::GoesOn),
+            (Hold, Toggle(at(10)), &[UserLeft(at(500))], Turn::Ended),
             (Hold, Toggle(at(10)), &[Toggle(at(10))], Turn::GoesOn),
             (Hold, Toggle(at(10)), &[Toggle(at(500))], Turn::Ended),
             (Toggled, Down(at(10)), &[Up(at(500))], Turn::GoesOn),
             (Toggled, Down(at(10)), &[Up(at(500)), Down(at(10))], Turn::GoesOn),
             (Toggled, Down(at(10)), &[Up(at(500)), Down(at(900))], Turn::Ended),
+            (Toggled, Down(at(10)), &[Up(at(500)), UserLeft(at(900))], Turn::Ended),
             (Auto, Down(at(10)), &[Up(at(359))], Turn::GoesOn),
             (Auto, Down(at(10)), &[Up(at(359)), Up(at(2_000))], Turn::GoesOn),
             (Auto, Down(at(10)), &[Up(at(359)), Down(at(2_000))], Turn::Ended),

@@ -105,7 +105,7 @@ impl Machine {
                 }
                 known
             }
-            Edge::Up(_) | Edge::Lost(_) => false,
+            Edge::Up(_) | Edge::Lost(_) | Edge::UserLeft(_) => false,
         }
     }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::{CancelKey, Slot};
-use super::ChordEvent::{Cancelled, Pressed, Released};
+use super::ChordEvent::{Cancelled, Pressed, Released, UserLeft};
 use super::*;
 
 fn ms(n: u64) -> Moment {
@@ -15,7 +15,7 @@ fn tracker(chord: &str, bounce_ms: u64) -> ChordTracker {
 
 /// Runs a script: one word per signal, 1 ms apart, and what it makes of it: `P`, `R`, `C` with the milliseconds.
 /// `0a` key a of device 0 down, `0A` up, `0r` auto-repeat of a, `+0ab` device 0 opened with a and b down, `=0ab` these are
-/// really down, `-0` device 0 lost, `.5` 5 ms pass. Keys are a, b, c of the chord and x, the cancel key.
+/// really down, `-0` device 0 lost, `<` the user leaves, `>` is back, `.5` 5 ms pass. Keys are a, b, c of the chord and x, the cancel key.
 fn run(tracker: &mut ChordTracker, script: &str) -> String {
     let keys = tracker.chord.iter().count() as u8;
     let slot = |key: char| match key.to_ascii_lowercase() {
@@ -29,6 +29,10 @@ fn run(tracker: &mut ChordTracker, script: &str) -> String {
         if sign == "." {
             now += rest.parse::<u64>().unwrap() - 1;
             tracker.expire(ms(now), &mut events);
+        } else if word == "<" {
+            tracker.step(Signal::Away { at: ms(now) }, &mut events);
+        } else if word == ">" {
+            tracker.step(Signal::Back { at: ms(now) }, &mut events);
         } else {
             let device = DeviceId(rest[..1].parse().unwrap());
             let (keys, at) = (&rest[1..], ms(now));
@@ -54,6 +58,7 @@ fn run(tracker: &mut ChordTracker, script: &str) -> String {
                 Released { at } => ('R', at),
                 Cancelled { at } => ('C', at),
                 ChordEvent::Toggled { at } => ('T', at),
+                UserLeft { at } => ('L', at),
             };
             told.push_str(&format!("{letter}{} ", at.as_nanos() / 1_000_000));
         }
@@ -91,6 +96,13 @@ fn what_edges_mean() {
         ("resync: press was lost, a fresh one is needed", "=0ab 0A 0B 0a 0b", "P5"),
         ("resync: cancel was lost", "0a 0b =0abx 0X 0x", "P2 C3 C5"),
         ("a press of a stale key is fresh: its release was lost", "+0a 0a 0b", "P3"),
+        ("left while held, still held when back, then fresh", "0a 0b < > 0A 0B 0a 0b", "P2 L3 P8"),
+        ("the release came while away", "0a 0b < 0A 0B > 0a 0b", "P2 L3 P8"),
+        ("the release was lost", "0a 0b < > 0a 0b", "P2 L3 P6"),
+        ("one key of a hold from before is not enough", "0a 0b < > 0A 0a", "P2 L3"),
+        ("pressed while away is no press, nor is it one when back", "< 0a 0b > =0ab 0A 0a 0B 0b", "L1 P9"),
+        ("a cancel while away is none", "< 0x 0X =0x =0 > 0x", "L1 C7"),
+        ("left when not held", "0a < > 0b 0A 0a", "L2 P6"),
     ] {
         assert_eq!(run(&mut tracker("Down+Right", 0), script), expected, "{why}: {script}");
     }
@@ -106,6 +118,8 @@ fn a_bounce_does_not_end_a_hold() {
         ("back too late, though nobody looked", "0a 0b 0A .8 0B 0a 0b .1", "P2 R3"),
         ("a lost device does not bounce", "0a 0b -0", "P2 R3"),
         ("lifted, then lost", "0a 0b 0A -0", "P2 R3"),
+        ("lifted, then left", "0a 0b 0A < .50", "P2 R3 L4"),
+        ("left and lifted is told once", "0a 0b < 0A 0B .50 > 0a 0b", "P2 L3 P58"),
     ] {
         let mut tracker = tracker("Down+Right", 10);
         // `.n` asks at its end only, so the steps that must be told by a later edge are.
@@ -164,6 +178,8 @@ fn signals() -> impl Strategy<Value = Vec<(u32, Signal)>> {
                 1 => Signal::Actual { device, down, at },
                 2 => Signal::Lost { device, at },
                 3 => Signal::Key { device, slot, edge: Edge::Repeat, at },
+                4 => Signal::Away { at },
+                5 | 6 => Signal::Back { at },
                 n if n % 5 < 3 => Signal::Key { device, slot, edge: Edge::Down, at },
                 _ => Signal::Key { device, slot, edge: Edge::Up, at },
             };
@@ -179,6 +195,8 @@ fn at(signal: Signal, at: Moment) -> Signal {
         Signal::Actual { device, down, .. } => Signal::Actual { device, down, at },
         Signal::Lost { device, .. } => Signal::Lost { device, at },
         Signal::Toggled { .. } => Signal::Toggled { at },
+        Signal::Away { .. } => Signal::Away { at },
+        Signal::Back { .. } => Signal::Back { at },
     }
 }
 
@@ -207,12 +225,14 @@ proptest! {
         if let Some(due) = tracker.due() {
             tracker.expire(due, &mut events);
         }
+        tracker.step(Signal::Back { at: now }, &mut events);
         prop_assert!(!tracker.is_held());
         let (mut held, mut last) = (false, Moment::default());
         for event in &events {
             match event {
                 Pressed { at } => { prop_assert!(!held && *at >= last); held = true; last = *at; }
                 Released { at } => { prop_assert!(held && *at >= last); held = false; last = *at; }
+                UserLeft { at } => { prop_assert!(*at >= last); held = false; last = *at; }
                 Cancelled { .. } | ChordEvent::Toggled { .. } => {}
             }
         }

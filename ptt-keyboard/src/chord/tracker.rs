@@ -6,6 +6,8 @@
 //! * A key that was down before we looked (at opening, after a hole in what the kernel told) is *stale*: it counts as up until
 //!   it has been up, so a hold that was there before does not start a take.
 //! * A device that goes takes its keys with it, and only its own.
+//! * When the user leaves (sleep, lock, another session in front) every key is stale, and so is one that goes down before they
+//!   are back.
 
 use std::time::Duration;
 
@@ -41,6 +43,10 @@ pub enum Signal {
     Lost { device: DeviceId, at: Moment },
     /// Not a key: one gesture that starts or ends a take.
     Toggled { at: Moment },
+    /// The user left: whatever is down now, or goes down, is not meant for us.
+    Away { at: Moment },
+    /// The user is back.
+    Back { at: Moment },
 }
 
 /// What the chord did.
@@ -54,9 +60,11 @@ pub enum ChordEvent {
     Cancelled { at: Moment },
     /// Passed on from the source.
     Toggled { at: Moment },
+    /// The user left, which is a release where the chord was held.
+    UserLeft { at: Moment },
 }
 
-/// The state of the chord. Presses and releases alternate, beginning with a press.
+/// The state of the chord. Presses and releases alternate, beginning with a press; [`ChordEvent::UserLeft`] is a release too.
 #[derive(Debug)]
 pub struct ChordTracker {
     chord: Slots,
@@ -66,6 +74,7 @@ pub struct ChordTracker {
     hold: Hold,
     /// All keys of the chord have been up since the last hold.
     armed: bool,
+    away: bool,
     window: EdgeWindow,
 }
 
@@ -97,7 +106,9 @@ impl Signal {
             | Self::Opened { at, .. }
             | Self::Actual { at, .. }
             | Self::Lost { at, .. }
-            | Self::Toggled { at } => *at,
+            | Self::Toggled { at }
+            | Self::Away { at }
+            | Self::Back { at } => *at,
         }
     }
 }
@@ -114,6 +125,7 @@ impl ChordTracker {
             devices: Vec::new(),
             hold: Hold::Up,
             armed: true,
+            away: false,
             window: EdgeWindow::default(),
         }
     }
@@ -128,6 +140,11 @@ impl ChordTracker {
         }
         match signal {
             Signal::Key { edge: Edge::Repeat, .. } => {}
+            Signal::Key { device, slot, edge: Edge::Down, .. } if self.away => {
+                let of = self.device(device);
+                of.down = of.down.with(slot);
+                of.stale = of.stale.with(slot);
+            }
             Signal::Key { device, slot, edge: Edge::Down, .. } => {
                 let of = self.device(device);
                 // The kernel tells a press only of a key that was up: a stale key has been up meanwhile.
@@ -163,7 +180,7 @@ impl ChordTracker {
                     self.went(slot, false, at, events);
                 }
                 // Nobody holds the cancel key for long: it went down just now and its edge was lost.
-                if self.cancel.is_some_and(|slot| new.has(slot)) {
+                if !self.away && self.cancel.is_some_and(|slot| new.has(slot)) {
                     events.push(ChordEvent::Cancelled { at });
                 }
                 self.settle(at, events);
@@ -176,7 +193,20 @@ impl ChordTracker {
                     self.expire(due, events);
                 }
             }
+            Signal::Toggled { .. } if self.away => {}
             Signal::Toggled { .. } => events.push(ChordEvent::Toggled { at }),
+            Signal::Away { .. } => {
+                // A release that was held back in case of a bounce was one.
+                if let Hold::Lifted { due, .. } = self.hold {
+                    self.expire(due, events);
+                }
+                for device in &mut self.devices {
+                    device.stale = device.down;
+                }
+                (self.away, self.hold, self.armed) = (true, Hold::Up, true);
+                events.push(ChordEvent::UserLeft { at });
+            }
+            Signal::Back { .. } => self.away = false,
         }
     }
 

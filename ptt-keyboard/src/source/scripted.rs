@@ -134,6 +134,7 @@ mod tests {
             ChordEvent::Released { at } => ('R', at),
             ChordEvent::Cancelled { at } => ('C', at),
             ChordEvent::Toggled { at } => ('T', at),
+            ChordEvent::UserLeft { at } => ('L', at),
         });
         told.map(|(letter, at)| (letter, at.since(begun).as_micros() as u64)).collect()
     }

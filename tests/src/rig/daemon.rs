@@ -92,6 +92,8 @@ impl DaemonBuilder {
                 command.env_remove(name);
             }
         }
+        // The machine's own would tell of this user's screen.
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}/no-bus", home.path().display()));
         Self { home, command, metrics: free_address() }
     }
 

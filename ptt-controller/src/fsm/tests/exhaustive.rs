@@ -11,7 +11,7 @@ use super::watch::Watch;
 use super::*;
 
 /// Every word of the script language that is an input.
-const WORDS: [&str; 35] = [
+const WORDS: [&str; 36] = [
     "enable",
     "disable",
     "retry",
@@ -19,6 +19,7 @@ const WORDS: [&str; 35] = [
     "release",
     "toggle",
     "escape",
+    "user_left",
     "keyboard_lost",
     "granted",
     "refused",

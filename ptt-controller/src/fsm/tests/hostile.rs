@@ -38,7 +38,7 @@ fn any(dice: &mut Dice, watch: &Watch) -> Input {
     if dice.once_in(2) {
         return fitting(dice, watch, take, at);
     }
-    match dice.below(27) {
+    match dice.below(28) {
         0 => C::Enable.into(),
         1 => C::Disable.into(),
         2 => C::Retry.into(),
@@ -72,6 +72,7 @@ fn any(dice: &mut Dice, watch: &Watch) -> Input {
         23 => O::Failed { take, fault: problem(dice) }.into(),
         24 => F::Played { take, chime: Chime::Start, since: at, at }.into(),
         25 => Rec::Lost(problem(dice)).into(),
+        26 => K::UserLeft { at }.into(),
         _ => Input::TimedOut(timer(dice, watch, take)),
     }
 }

@@ -113,6 +113,7 @@ pub(super) fn parse(input: &str, at: Moment) -> Input {
         "toggle" => K::Toggled { at }.into(),
         "escape" => K::Cancelled { at }.into(),
         "stale_escape" => K::Cancelled { at: Moment::from_millis(1) }.into(),
+        "user_left" => K::UserLeft { at }.into(),
         "keyboard_lost" => K::Failed(fault(Component::Keyboard, FaultKind::Gone)).into(),
         "granted" => Res::Granted { take }.into(),
         "refused" => Res::Refused { take, fault: fault(Component::Resources, FaultKind::Busy) }.into(),

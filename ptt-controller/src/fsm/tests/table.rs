@@ -39,6 +39,7 @@ fn idle_hears_no_key() {
         "+1s release",
         "toggle",
         "escape",
+        "user_left",
         "disable",
         "listening | up:keyboard",
         "opened | up:recorder",
@@ -381,6 +382,22 @@ fn a_lost_keyboard_is_a_release_at_that_time() {
         "keyboard_lost | down:keyboard, fault:gone#1",
         "listening | up:keyboard",
         stop,
+    ]);
+}
+
+#[test]
+fn a_user_who_leaves_ends_every_take_and_keeps_it() {
+    let left = "+50ms user_left | recorder:stop#1@50, arm:stop_deadline#1, => recording_stopped";
+    let fresh = "press | chime:start#2@850";
+    hold(&[LISTEN, PRESS, START, left, "+800ms release // of the hold before", fresh]);
+    hold(&[LISTEN, &PRESS.replace("press |", "toggle |"), START, left]);
+    hold(&[
+        LISTEN,
+        "user_left",
+        PRESS,
+        "user_left",
+        "granted#1 | recorder:start#1@0",
+        "started#1 | arm:max_duration#1, => recording, recorder:stop#1@0, arm:stop_deadline#1, => recording_stopped",
     ]);
 }
 

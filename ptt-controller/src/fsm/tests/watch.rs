@@ -221,6 +221,10 @@ impl Watch {
                 let latched = matches!(&after.state, S::Recording { take } if !take.gesture.is_held());
                 assert!(after.state() != StateName::Recording || latched, "I8: the hold is over");
             }
+            Input::Keyboard(K::UserLeft { .. }) => {
+                assert!(after.state() != StateName::Recording, "nobody is there to be recorded");
+                assert!(before.state() == StateName::Recording || before.state() == after.state());
+            }
             Input::Keyboard(K::Pressed { .. } | K::Toggled { .. }) if !busy && !before.enabled => {
                 assert!(unchanged(), "a press that is not wanted");
             }

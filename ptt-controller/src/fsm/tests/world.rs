@@ -107,13 +107,14 @@ impl World {
             self.edge(press, K::Pressed { at: press });
             self.edge(at, K::Released { at });
             if self.faulty {
-                let other: Input = match self.dice.below(10) {
+                let other: Input = match self.dice.below(11) {
                     0 => K::Cancelled { at }.into(),
                     1 => K::Failed(fault(Component::Keyboard, FaultKind::Gone)).into(),
                     2 => K::Toggled { at }.into(),
                     3 => C::Disable.into(),
                     4 | 5 => C::Enable.into(),
                     6 => C::Retry.into(),
+                    7 => K::UserLeft { at }.into(),
                     _ => continue,
                 };
                 let later = at + self.dice.millis(1_000);

@@ -108,7 +108,9 @@ mod tests {
             | Signal::Opened { .. }
             | Signal::Actual { .. }
             | Signal::Lost { .. }
-            | Signal::Toggled { .. } => {
+            | Signal::Toggled { .. }
+            | Signal::Away { .. }
+            | Signal::Back { .. } => {
                 panic!("{signal:?}")
             }
         });
