@@ -387,7 +387,8 @@ fn a_lost_keyboard_is_a_release_at_that_time() {
 
 #[test]
 fn a_user_who_leaves_ends_every_take_and_keeps_it() {
-    let left = "+50ms user_left | recorder:stop#1@50, arm:stop_deadline#1, => recording_stopped";
+    let left =
+        "+50ms user_left | recorder:stop#1@50, output:aim#1, arm:stop_deadline#1, => recording_stopped";
     let fresh = "press | chime:start#2@850";
     hold(&[LISTEN, PRESS, START, left, "+800ms release // of the hold before", fresh]);
     hold(&[LISTEN, &PRESS.replace("press |", "toggle |"), START, left]);
@@ -397,7 +398,7 @@ fn a_user_who_leaves_ends_every_take_and_keeps_it() {
         PRESS,
         "user_left",
         "granted#1 | recorder:start#1@0",
-        "started#1 | arm:max_duration#1, => recording, recorder:stop#1@0, arm:stop_deadline#1, => recording_stopped",
+        "started#1 | arm:max_duration#1, => recording, recorder:stop#1@0, output:aim#1, arm:stop_deadline#1, => recording_stopped",
     ]);
 }
 
