@@ -80,7 +80,7 @@ pub const AUTO: [Backend; 5] =
 
 impl Backend {
     /// All of them, for help texts and metrics that start at zero.
-    pub const ALL: [Self; 6] =
+    pub const ALL: [Self; 7] =
         [Self::Auto, Self::Evdev, Self::X11, Self::Inputbot, Self::Portal, Self::Control, Self::Scripted];
 
     /// The name in the configuration; also the value of a label.

@@ -68,7 +68,7 @@ impl Ear {
             let mut source = open(&config, &watched, &on)?;
             let mut tracker = ChordTracker::new(&watched, config.bounce_ms.millis());
             tell.send((Heard::Listening(source.backend()), Moment::now())).unwrap();
-            listen(&mut *source, &mut tracker, &watched, &on, &mut |heard| match tell
+            listen(&mut *source, None, &mut tracker, &watched, &on, &mut |heard| match tell
                 .send((heard, Moment::now()))
             {
                 Ok(()) => ControlFlow::Continue(()),
