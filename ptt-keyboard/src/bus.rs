@@ -166,11 +166,10 @@ impl BusError {
     }
 
     fn of(error: zbus::Error) -> Self {
-        match error {
-            zbus::Error::MethodError(name, text, _) => {
-                Self::Refused { name: name.to_string(), text: text.unwrap_or_default() }
-            }
-            other => Self::Gone(other.to_string()),
+        if let zbus::Error::MethodError(name, text, _) = error {
+            Self::Refused { name: name.to_string(), text: text.unwrap_or_default() }
+        } else {
+            Self::Gone(error.to_string())
         }
     }
 }

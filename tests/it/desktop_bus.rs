@@ -215,7 +215,8 @@ fn every_way_to_leave_ends_every_kind_of_take() {
     let logind = MockLogind::join(&bus);
     let mut daemon = daemon(&bus, "");
     logind.watched();
-    let ways: [(&str, &dyn Fn(), &dyn Fn()); 4] = [
+    type Way<'a> = (&'a str, &'a dyn Fn(), &'a dyn Fn());
+    let ways: [Way<'_>; 4] = [
         ("sleep", &|| logind.sleep(true), &|| logind.sleep(false)),
         ("a lock that is asked for", &|| logind.lock(), &|| ()),
         ("a lock", &|| logind.locked(true), &|| logind.locked(false)),

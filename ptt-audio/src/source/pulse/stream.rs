@@ -44,7 +44,15 @@ impl Heard {
         let Client { socket, packets, version, .. } = client;
         socket.set_read_timeout(None)?;
         let (socket, in_take) = (Arc::new(socket), Arc::new(AtomicBool::new(false)));
-        let mut line = Line { channel, version, feed, in_take: Arc::clone(&in_take), next: None };
+        let mut line = Line {
+            channel,
+            version,
+            feed,
+            in_take: Arc::clone(&in_take),
+            next: None,
+            read: None,
+            catching_up: None,
+        };
         let ours = Arc::clone(&socket);
         let thread = thread::Builder::new()
             .name("ptt-pulse".to_owned())
@@ -83,7 +91,18 @@ struct Line {
     /// When the socket was last empty, and so the latest at which the next sample was captured: what comes late, because we
     /// napped or were stopped, is as old as it is.
     next: Option<Moment>,
+    /// When we last read.
+    read: Option<Moment>,
+    /// We stood still for so long that the socket was full, and until then the server may send what it kept meanwhile.
+    catching_up: Option<Moment>,
 }
+
+/// A nap is shorter than this.
+const STOOD_STILL: Duration = Duration::from_millis(200);
+/// What a server kept comes within this; what has not come by then was lost.
+const CATCHES_UP: Duration = Duration::from_secs(1);
+/// Who is no further behind is not behind.
+const CAUGHT_UP: Duration = Duration::from_millis(30);
 
 impl Line {
     fn listen(&mut self, socket: &UnixStream, mut packets: Packets) {
@@ -108,6 +127,9 @@ impl Line {
     /// Hands over what has come by `now`, of which `more` may wait in the socket. Says whether any of it was audio.
     fn hear(&mut self, packets: &mut Packets, more: bool, now: Moment) -> Result<bool, Loss> {
         let mut audio = false;
+        if self.read.replace(now).is_some_and(|before| now.since(before) > STOOD_STILL) {
+            self.catching_up = Some(now + CATCHES_UP);
+        }
         while let Some(piece) = packets.next().map_err(|_| Loss::Broken)? {
             match piece {
                 Piece::Audio { channel, bytes } if channel == self.channel => {
@@ -124,7 +146,9 @@ impl Line {
                 Piece::Command(bytes) => self.obey(bytes)?,
             }
         }
-        if !more {
+        let behind = |next: Moment| now.since(next) > CAUGHT_UP;
+        self.catching_up = self.catching_up.filter(|until| now < *until && self.next.is_some_and(behind));
+        if !more && self.catching_up.is_none() {
             self.next = Some(now);
         }
         self.feed.tell();
@@ -168,7 +192,15 @@ mod tests {
         let mut packets = Packets::default();
         packets.set_frame(2 * SAMPLE);
         (
-            Line { channel: CHANNEL, version: MAX_VERSION, feed, in_take: Arc::default(), next: None },
+            Line {
+                channel: CHANNEL,
+                version: MAX_VERSION,
+                feed,
+                in_take: Arc::default(),
+                next: None,
+                read: None,
+                catching_up: None,
+            },
             packets,
             drain,
         )
@@ -208,11 +240,19 @@ mod tests {
     fn what_waited_while_we_stood_still_is_as_old_as_it_is() {
         let (mut line, mut packets, mut drain) = line();
         let mut captured = Vec::new();
-        // A block of 10 ms in time; then we stand still for 1 s and find five blocks of it in the first reading, all that
-        // is left of it in the next one, and are in time again.
-        for (now_ms, blocks, more) in
-            [(5_000, 1, false), (6_000, 5, true), (6_001, 3, false), (6_011, 1, false)]
-        {
+        // A block of 10 ms in time; then we stand still for 0.3 s. The socket had room for two thirds of it, in two readings;
+        // the server sends the rest once there is room again, and we are in time again.
+        for (now_ms, blocks, more) in [
+            (5_000, 1, false),
+            (5_300, 5, true),
+            (5_300, 5, true),
+            (5_300, 5, true),
+            (5_301, 5, false),
+            (5_303, 5, true),
+            (5_303, 5, false),
+            (5_310, 1, false),
+            (5_320, 1, false),
+        ] {
             for _ in 0..blocks {
                 let mut block = Vec::new();
                 write_memblock(&mut block, CHANNEL, &[0; 960 * SAMPLE], 0).unwrap();
@@ -223,8 +263,25 @@ mod tests {
                 captured.push(block.captured);
             }
         }
-        let expected = [4_990, 5_000, 5_010, 5_020, 5_030, 5_040, 5_050, 5_060, 5_070, 6_001];
-        assert_eq!(captured, expected.map(Moment::from_millis));
+        let in_a_row: Vec<Moment> = (0..31).map(|block| Moment::from_millis(4_990 + 10 * block)).collect();
+        assert_eq!(captured[..31], in_a_row);
+        assert_eq!(captured[31..], [5_300, 5_310].map(Moment::from_millis));
+    }
+
+    #[test]
+    fn what_the_server_lost_while_we_stood_still_does_not_come_late_for_ever() {
+        let (mut line, mut packets, mut drain) = line();
+        let mut captured = Moment::default();
+        for now_ms in [5_000, 6_000].into_iter().chain((6_010..7_050).step_by(10)) {
+            let mut block = Vec::new();
+            write_memblock(&mut block, CHANNEL, &[0; 960 * SAMPLE], 0).unwrap();
+            put(&mut packets, &block);
+            line.hear(&mut packets, false, Moment::from_millis(now_ms)).unwrap();
+            while let Some((block, _)) = drain.next() {
+                captured = block.captured;
+            }
+        }
+        assert_eq!(captured, Moment::from_millis(7_030));
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Typist {
         if !version.supported {
             return Err(lacks("version 1 of the extension XKEYBOARD"));
         }
-        Ok(Self { device: xtest_keyboard(conn).map_err(Broken::from)?, bound: BTreeMap::new() })
+        Ok(Self { device: xtest_keyboard(conn)?, bound: BTreeMap::new() })
     }
 
     /// Types the text.

@@ -6,13 +6,15 @@ use crate::desktop::PasteChord;
 
 const TAKE: TakeId = TakeId(1);
 
+type Failing = (&'static str, fn() -> OutputError);
+
 /// What was done to the desktop, and what it answers.
 #[derive(Default)]
 struct State {
     done: Vec<String>,
     focus: Option<Window>,
     held: bool,
-    fails: Vec<(&'static str, fn() -> OutputError)>,
+    fails: Vec<Failing>,
     opened: usize,
 }
 
