@@ -33,7 +33,7 @@ pub struct SttConfig {
     /// the work that the take needs anyway. 0 decodes committed segments only.
     pub speculation_percent: Within<0, 1_000>,
     /// Let the encoder compute little more than the clip instead of always 30 s. Suspect results are decoded once more
-    /// at full context.
+    /// at a wider context.
     pub short_context: bool,
     /// whisper.cpp: silence that the encoder sees after the clip when `short_context` is on. Less is faster and loops
     /// more often.

@@ -17,7 +17,7 @@ pub const AUDIO_SECONDS: &str = "ptt_stt_audio_seconds";
 pub const REAL_TIME_FACTOR: &str = "ptt_stt_real_time_factor";
 /// Histogram of the processor time of background decodes; label `use` (`useful`, `wasted`).
 pub const BACKGROUND_SECONDS: &str = "ptt_stt_background_seconds";
-/// Counter of results that were decoded once more at full context; label `reason`.
+/// Counter of results that were decoded once more at a wider context; label `reason`.
 pub const FALLBACKS_TOTAL: &str = "ptt_stt_fallbacks_total";
 /// Counter of committed segments.
 pub const COMMITS_TOTAL: &str = "ptt_stt_commits_total";
@@ -43,7 +43,7 @@ pub fn describe() {
     describe_histogram!(AUDIO_SECONDS, Unit::Seconds, "Length of the clips that were decoded");
     describe_histogram!(REAL_TIME_FACTOR, "Wall time of a decode over the length of its clip");
     describe_histogram!(BACKGROUND_SECONDS, Unit::Seconds, "Processor time of background decodes by use");
-    describe_counter!(FALLBACKS_TOTAL, Unit::Count, "Results decoded once more at full context, by reason");
+    describe_counter!(FALLBACKS_TOTAL, Unit::Count, "Results decoded once more at a wider context, by reason");
     describe_counter!(COMMITS_TOTAL, Unit::Count, "Segments committed");
     describe_counter!(ABORTS_TOTAL, Unit::Count, "Background decodes stopped");
     describe_counter!(WORKER_RESTARTS_TOTAL, Unit::Count, "Workers given up for a fresh one");
