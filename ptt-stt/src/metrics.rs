@@ -43,7 +43,11 @@ pub fn describe() {
     describe_histogram!(AUDIO_SECONDS, Unit::Seconds, "Length of the clips that were decoded");
     describe_histogram!(REAL_TIME_FACTOR, "Wall time of a decode over the length of its clip");
     describe_histogram!(BACKGROUND_SECONDS, Unit::Seconds, "Processor time of background decodes by use");
-    describe_counter!(FALLBACKS_TOTAL, Unit::Count, "Results decoded once more at a wider context, by reason");
+    describe_counter!(
+        FALLBACKS_TOTAL,
+        Unit::Count,
+        "Results decoded once more at a wider context, by reason"
+    );
     describe_counter!(COMMITS_TOTAL, Unit::Count, "Segments committed");
     describe_counter!(ABORTS_TOTAL, Unit::Count, "Background decodes stopped");
     describe_counter!(WORKER_RESTARTS_TOTAL, Unit::Count, "Workers given up for a fresh one");
