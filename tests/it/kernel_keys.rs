@@ -72,7 +72,7 @@ fn buttons_of_mice_and_gamepads_are_keys() {
             pad.emit(&[key(KeyCode::BTN_SOUTH, false)]).unwrap();
             keyboard.release(&[KeyCode::KEY_LEFTCTRL]).unwrap();
             // No hand presses again within the moment in which the true state of three devices is read.
-            ear.hears_releases(3);
+            ear.settles();
         }
         pad.emit(&[key(KeyCode::BTN_TRIGGER_HAPPY1, true)]).unwrap();
         assert!(ear.cancelled());
@@ -208,13 +208,12 @@ impl Ear {
         }
     }
 
-    /// So many keys go up, and nothing comes of it.
-    fn hears_releases(&mut self, count: usize) {
-        for left in (0..count).rev() {
-            match self.heard.recv_timeout(PATIENCE) {
-                Ok((Heard::Key { down: false, .. }, _)) => {}
-                other => panic!("{other:?} with {left} releases to come"),
-            }
+    /// Keys go up and nothing comes of it. Of how many is told is not certain: an edge that was still in the kernel's queue
+    /// when the true state was read is not told again.
+    fn settles(&mut self) {
+        const QUIET: Duration = Duration::from_millis(100);
+        while let Ok((heard, _)) = self.heard.recv_timeout(QUIET) {
+            assert!(matches!(heard, Heard::Key { down: false, .. }), "{heard:?}");
         }
     }
 
