@@ -32,8 +32,8 @@ use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine};
 use crate::context::{FRAME_SAMPLES, FULL_FRAMES, LONGEST_CLIP_SAMPLES};
 use crate::{SttConfig, SttError, model};
 
-/// Of the positions in the silence one in so many is computed. 16 and 32 gave the words of all, 64 nearly, 128 not
-/// (`docs/performance.md`).
+/// Of the positions in the silence one in so many is computed. 16 and 32 cannot be told apart on our
+/// clips (`docs/performance.md`).
 const SPARSE: usize = 32;
 
 /// A loaded model and the threads that work on it.
