@@ -192,8 +192,9 @@ fn a_suspend_in_a_take_delivers_its_text_and_wants_a_fresh_press() {
     left(&daemon, 3);
     portal.release("talk");
     portal.press("talk");
-    // A sign that the press was heard: signals of one peer come in order.
+    // Signals of one peer come in order, those of two need not.
     portal.press("cancel");
+    says(&daemon, "Activated { shortcut: \"cancel\"");
     logind.sleep(false);
     logind.lock();
     left(&daemon, 4);

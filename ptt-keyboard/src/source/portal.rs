@@ -60,6 +60,7 @@ pub struct PortalSource {
 }
 
 /// Something the portal tells.
+#[derive(Debug)]
 enum Told {
     Activated { shortcut: String, timestamp: u64 },
     Deactivated { shortcut: String, timestamp: u64 },
@@ -104,6 +105,7 @@ impl PortalSource {
     }
 
     fn tell(&mut self, told: Told, now: Moment, signals: &mut Vec<Signal>) -> Result<(), PortalError> {
+        debug!(?told, "the portal tells");
         match told {
             Told::Activated { shortcut, timestamp } if shortcut == TALK => {
                 let (at, act) = (self.stamp(timestamp, now), self.gesture.activated());
