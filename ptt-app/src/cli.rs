@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and which command it becomes.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -151,9 +152,9 @@ fn dispatch(
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a failed command")]
+/// The last word of a failed command. Nobody may hear it.
 fn complain(message: &str) {
-    eprintln!("ptt-app: {message}");
+    let _ = writeln!(std::io::stderr(), "ptt-app: {message}");
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ pub fn start_log(config: &LogConfig) -> Result<(), Failure> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     // A second subscriber in one process (tests) keeps the first.
     let _ = match config.format {

@@ -135,6 +135,19 @@ fn once_is_one_take_and_then_the_end() {
 }
 
 #[test]
+fn a_log_that_nobody_takes_costs_no_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("full");
+    let text = format!("#!/bin/sh\nexec '{}' \"$@\" 2>/dev/full\n", rig::program().display());
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let keys = "controller.once = true\nlog.filter = 'debug'\nkeyboard.backend = 'scripted'\n\
+                keyboard.script = '+300ms down; +1500ms up'";
+    let finished = DaemonBuilder::of(&script).config(&config(keys)).run(&["run"]);
+    assert!(finished.status.success() && finished.out.lines().count() == 1, "{finished:?}");
+}
+
+#[test]
 fn there_is_one_daemon_per_user_and_it_is_named() {
     let mut daemon = daemon("");
     let pid = daemon.process().pid().to_string();

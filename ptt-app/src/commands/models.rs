@@ -186,17 +186,20 @@ fn verify(names: &[String]) -> Result<(), Failure> {
     if paths.is_empty() {
         return say("no models are here");
     }
-    let mut first_bad = None;
-    for path in paths {
-        match model::verify(&path) {
+    let mut bad = 0;
+    for path in &paths {
+        match model::verify(path) {
             Ok(good) => say(format_args!("{}: good, SHA-256 {}", path.display(), good.sha256))?,
             Err(error) => {
-                say(format_args!("{}: {error}", path.display()))?;
-                first_bad.get_or_insert(error);
+                bad += 1;
+                say(error)?;
             }
         }
     }
-    first_bad.map_or(Ok(()), |e| Err(failure(&e)))
+    if bad == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::NoInput, format!("{bad} of {} models: not good", paths.len())))
 }
 
 fn bar(template: &str, message: &str) -> ProgressBar {

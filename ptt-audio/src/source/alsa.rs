@@ -65,6 +65,8 @@ pub(super) fn list() -> Vec<InputDeviceInfo> {
     keep_quiet();
     devices()
         .into_iter()
+        // JACK's library complains on standard error when no server runs. By its name it can be opened all the same.
+        .filter(|(_, id)| id != "jack")
         .filter_map(|(name, id)| {
             let (_, Setup { rate_hz, channels, samples, .. }) = set_up(&id, 10).ok()?;
             let samples = format!("{samples:?}").to_lowercase();

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 /// Fewer rows than this are not worth a piece of their own.
 const LEAST_ROWS: usize = 24;
 /// More rows than this (10 ms of work) are cut, so that a decode can be stopped between the pieces.
-const MOST_ROWS: usize = 96;
+const MOST_ROWS: usize = 48;
 /// Pieces per thread: more even out what disturbs, fewer read the weights less often.
 const PIECES: usize = 2;
 
