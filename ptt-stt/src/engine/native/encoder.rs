@@ -2,9 +2,9 @@
 //!
 //! Whisper was trained on windows of 30 s, 1,500 positions, most of them silence when little was said. Leaving the
 //! silence away makes small models repeat themselves for ever; computing it takes most of the time. So it is neither:
-//! positions in the silence are taken one in so many, and in every attention each counts as the many that it stands for
-//! (its score gets their logarithm), as tokens that were merged do in Bolya et al., "Token Merging" (2023). What the
-//! other positions see is then nearly what they see at full length.
+//! positions in the silence are taken one in so many, the fewer the further they are from the sound, and in every attention
+//! each counts as the many that it stands for (its score gets their logarithm), as tokens that were merged do in Bolya et al.,
+//! "Token Merging" (2023). What the other positions see is then nearly what they see at full length.
 
 use super::crew::{Crew, Memory};
 use super::matrix::{Panels, Rows, RowsMut, add_product};
@@ -27,17 +27,28 @@ pub struct Positions {
 }
 
 impl Positions {
-    /// `dense` positions of `all`, and of the rest one in `every`.
+    /// All `all` of them, each for itself.
     #[must_use]
-    pub fn new(dense: usize, all: usize, every: usize) -> Self {
-        let dense = dense.min(all);
-        let sparse: Vec<usize> = (dense + every / 2..all).step_by(every).collect();
-        if sparse.is_empty() || every == 1 {
-            return Self { dense: all, sparse: Vec::new(), weights: None };
+    pub const fn every(all: usize) -> Self {
+        Self { dense: all, sparse: Vec::new(), weights: None }
+    }
+
+    /// `dense` positions of `all`; of the rest one for each cell. Near the sound, where what is heard still echoes in the layers,
+    /// cells are narrow: as wide as `1 / grade` of the way from the sound, at least 1 and at most `widest`.
+    #[must_use]
+    pub fn new(dense: usize, all: usize, grade: usize, widest: usize) -> Self {
+        if dense >= all || widest == 1 {
+            return Self::every(all);
         }
-        let each = (all - dense) as f32 / sparse.len() as f32;
-        let weights = std::iter::repeat_n(0.0, dense).chain(std::iter::repeat_n(each.ln(), sparse.len()));
-        Self { dense, weights: Some(weights.collect()), sparse }
+        let (mut sparse, mut weights) = (Vec::new(), vec![0.0; dense]);
+        let mut at = dense;
+        while at < all {
+            let cell = ((at - dense) / grade).clamp(1, widest).min(all - at);
+            sparse.push(at + cell / 2);
+            weights.push((cell as f32).ln());
+            at += cell;
+        }
+        Self { dense, sparse, weights: Some(weights) }
     }
 
     /// How many are computed.
@@ -246,16 +257,27 @@ mod tests {
 
     #[test]
     fn positions_stand_for_all() {
-        for (dense, every) in [(0, 16), (100, 16), (1_499, 16), (1_500, 16), (2_000, 16), (300, 1), (17, 64)]
-        {
-            let positions = Positions::new(dense, 1_500, every);
+        let grades = [
+            (0, 12, 32),
+            (100, 12, 32),
+            (1_499, 12, 32),
+            (1_500, 12, 32),
+            (2_000, 12, 32),
+            (300, 12, 1),
+            (17, 1, 64),
+        ];
+        for (dense, grade, widest) in grades {
+            let positions = Positions::new(dense, 1_500, grade, widest);
             let counted: f32 = match &positions.weights {
                 Some(weights) => weights.iter().map(|w| w.exp()).sum(),
                 None => positions.count() as f32,
             };
-            assert!((counted - 1_500.0).abs() < 1.0, "{dense} {every}: {counted}");
+            assert!((counted - 1_500.0).abs() < 1.0, "{dense} {grade} {widest}: {counted}");
             assert!(positions.sparse.iter().all(|p| (positions.dense..1_500).contains(p)));
+            assert!(positions.sparse.is_sorted());
         }
-        assert_eq!(Positions::new(100, 1_500, 16).count(), 100 + 87);
+        let positions = Positions::new(100, 1_500, 12, 32);
+        assert_eq!(positions.sparse[..24], (100..124).collect::<Vec<_>>(), "each, right after the sound");
+        assert_eq!(positions.count(), 100 + 93);
     }
 }
