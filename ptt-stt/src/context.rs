@@ -15,8 +15,8 @@ pub const FRAME_SAMPLES: usize = SAMPLE_RATE_HZ as usize / 50;
 pub const FULL_FRAMES: u16 = 1_500;
 /// Longest clip that is given to the engine at once: the window less the padding at its end.
 pub const LONGEST_CLIP_SAMPLES: usize = 29 * SAMPLE_RATE_HZ as usize;
-/// What our own engine computes of the silence right after a clip; 8 to 64 cannot be told apart on our clips, of which
-/// 24 had the fewest errors (`docs/performance.md`).
+/// What our own engine computes of the silence right after a clip; on our clips 8 to 64 cannot be told apart
+/// (`docs/performance.md`).
 const NATIVE_MARGIN: usize = 24;
 /// From here on a short window saves too little to be worth its risk.
 const WORTH_IT_BELOW: usize = 1_280;

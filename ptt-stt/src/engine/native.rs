@@ -32,11 +32,10 @@ use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine};
 use crate::context::{FRAME_SAMPLES, FULL_FRAMES, LONGEST_CLIP_SAMPLES};
 use crate::{SttConfig, SttError, model};
 
-/// Of the positions in the silence one in so many is computed far from the sound, and more near it: see [`Positions::new`].
-/// Chosen by how near the probabilities come to those of all positions (`docs/performance.md`).
-const WIDEST: usize = 32;
-/// How fast they become fewer.
-const GRADE: usize = 12;
+/// Of the positions in the silence so many in a row are computed...
+const TOGETHER: usize = 8;
+/// ...of so many. Chosen by how near probabilities and texts come to those of all positions (`docs/performance.md`).
+const CELL: usize = 128;
 
 /// A loaded model and the threads that work on it.
 #[derive(Debug)]
@@ -193,7 +192,7 @@ impl Engine for NativeEngine {
         let positions = match usize::from(request.frames) {
             frames if frames < all => {
                 let sounding = samples.len().div_ceil(FRAME_SAMPLES);
-                Positions::new(frames.max(sounding), all, GRADE, WIDEST)
+                Positions::new(frames.max(sounding), all, TOGETHER, CELL)
             }
             _ => Positions::every(all),
         };

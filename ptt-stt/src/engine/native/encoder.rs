@@ -2,9 +2,9 @@
 //!
 //! Whisper was trained on windows of 30 s, 1,500 positions, most of them silence when little was said. Leaving the
 //! silence away makes small models repeat themselves for ever; computing it takes most of the time. So it is neither:
-//! positions in the silence are taken one in so many, the fewer the further they are from the sound, and in every attention
-//! each counts as the many that it stands for (its score gets their logarithm), as tokens that were merged do in Bolya et al.,
-//! "Token Merging" (2023). What the other positions see is then nearly what they see at full length.
+//! positions in the silence are taken some in so many, and in every attention each counts as the many that it stands for
+//! (its score gets their logarithm), as tokens that were merged do in Bolya et al., "Token Merging" (2023). What the
+//! other positions see is then nearly what they see at full length.
 
 use super::crew::{Crew, Memory};
 use super::matrix::{Panels, Rows, RowsMut, add_product};
@@ -33,19 +33,21 @@ impl Positions {
         Self { dense: all, sparse: Vec::new(), weights: None }
     }
 
-    /// `dense` positions of `all`; of the rest one for each cell. Near the sound, where what is heard still echoes in the layers,
-    /// cells are narrow: as wide as `1 / grade` of the way from the sound, at least 1 and at most `widest`.
+    /// `dense` positions of `all`; of each `cell` of the rest a row of `together` in its middle. Positions are told apart by sines,
+    /// the shortest of them six positions long: a row sees all of such a wave, where a single position is an accident of it.
     #[must_use]
-    pub fn new(dense: usize, all: usize, grade: usize, widest: usize) -> Self {
-        if dense >= all || widest == 1 {
+    pub fn new(dense: usize, all: usize, together: usize, cell: usize) -> Self {
+        if dense >= all {
             return Self::every(all);
         }
         let (mut sparse, mut weights) = (Vec::new(), vec![0.0; dense]);
         let mut at = dense;
         while at < all {
-            let cell = ((at - dense) / grade).clamp(1, widest).min(all - at);
-            sparse.push(at + cell / 2);
-            weights.push((cell as f32).ln());
+            let cell = cell.min(all - at);
+            let row = together.min(cell);
+            let first = at + (cell - row) / 2;
+            sparse.extend(first..first + row);
+            weights.extend(std::iter::repeat_n((cell as f32 / row as f32).ln(), row));
             at += cell;
         }
         Self { dense, sparse, weights: Some(weights) }
@@ -257,27 +259,26 @@ mod tests {
 
     #[test]
     fn positions_stand_for_all() {
-        let grades = [
-            (0, 12, 32),
-            (100, 12, 32),
-            (1_499, 12, 32),
-            (1_500, 12, 32),
-            (2_000, 12, 32),
-            (300, 12, 1),
+        for (dense, together, cell) in [
+            (0, 8, 128),
+            (100, 8, 128),
+            (1_499, 8, 128),
+            (1_500, 8, 128),
+            (2_000, 8, 128),
+            (300, 1, 1),
             (17, 1, 64),
-        ];
-        for (dense, grade, widest) in grades {
-            let positions = Positions::new(dense, 1_500, grade, widest);
+        ] {
+            let positions = Positions::new(dense, 1_500, together, cell);
             let counted: f32 = match &positions.weights {
                 Some(weights) => weights.iter().map(|w| w.exp()).sum(),
                 None => positions.count() as f32,
             };
-            assert!((counted - 1_500.0).abs() < 1.0, "{dense} {grade} {widest}: {counted}");
+            assert!((counted - 1_500.0).abs() < 1.0, "{dense} {together} {cell}: {counted}");
             assert!(positions.sparse.iter().all(|p| (positions.dense..1_500).contains(p)));
-            assert!(positions.sparse.is_sorted());
+            assert!(positions.sparse.is_sorted_by(|one, next| one < next));
         }
-        let positions = Positions::new(100, 1_500, 12, 32);
-        assert_eq!(positions.sparse[..24], (100..124).collect::<Vec<_>>(), "each, right after the sound");
-        assert_eq!(positions.count(), 100 + 93);
+        let positions = Positions::new(100, 1_500, 8, 128);
+        assert_eq!(positions.sparse[..9], [160, 161, 162, 163, 164, 165, 166, 167, 288]);
+        assert_eq!(positions.count(), 100 + 11 * 8);
     }
 }
