@@ -40,8 +40,10 @@ pub struct OutputConfig {
     pub command_limit_ms: Within<50, 600_000>,
     /// Of the sinks into windows: which windowing system.
     pub desktop: System,
-    /// Of the sinks into windows: the keys that make a window paste.
-    pub paste_chord: PasteChord,
+    /// Of the sinks into windows: the keys that make a window paste. Without any it is Shift+Insert, and through the portal,
+    /// which has no primary selection for terminals to paste by that, Ctrl+V.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paste_chord: Option<PasteChord>,
     /// Of the sinks into windows: milliseconds for which it is waited until the user holds no modifier.
     pub wait_for_modifiers_ms: Within<0, 60_000>,
     /// Of the sinks into windows: whether a text goes only into the window that had the keyboard at the release.
@@ -72,7 +74,7 @@ impl Default for OutputConfig {
             command: Vec::new(),
             command_limit_ms: Within::new(2_000),
             desktop: System::Auto,
-            paste_chord: PasteChord::SHIFT_INSERT,
+            paste_chord: None,
             wait_for_modifiers_ms: Within::new(2_000),
             same_window: true,
             notify: true,

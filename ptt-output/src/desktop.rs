@@ -4,6 +4,8 @@
 //! goes which way and what follows when a way fails (`sink/desk.rs`).
 
 mod chord;
+mod content;
+pub mod portal;
 pub mod wayland;
 pub mod x11;
 
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 pub use chord::PasteChord;
 
 use crate::error::OutputError;
+use portal::{Portal, Wants};
+use wayland::Wayland;
 
 /// The window that has the keyboard's focus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub struct Window {
 /// After [`OutputError::DesktopLost`] it is of no use any more: the sink drops it and opens another one for the next
 /// text. Every other error leaves it usable.
 pub trait Desktop: Send {
-    /// "x11", "wayland": for messages.
+    /// "x11", "wayland", "portal": for messages.
     fn name(&self) -> &'static str;
 
     /// The focused window; `None` where the system does not tell.
@@ -45,6 +49,11 @@ pub trait Desktop: Send {
     /// [`OutputError::DesktopLost`].
     fn hands_free(&mut self, limit: Duration) -> Result<bool, OutputError>;
 
+    /// The keys that paste where the user names none.
+    fn paste_chord(&self) -> PasteChord {
+        PasteChord::SHIFT_INSERT
+    }
+
     /// Types at the cursor, in any layout, whatever Caps Lock is. Every key goes down and up in one flush. A line break
     /// is the Return key: the sink has made spaces of those the user did not ask for.
     ///
@@ -58,7 +67,8 @@ pub trait Desktop: Send {
     ///
     /// # Errors
     /// [`OutputError::NotTaken`] when nobody took the text within `limit`: it stays in the clipboard then.
-    /// [`OutputError::NotOffered`], [`OutputError::ClipboardBusy`], [`OutputError::DesktopLost`].
+    /// [`OutputError::NotOffered`], [`OutputError::Portal`], [`OutputError::ClipboardBusy`]; [`OutputError::DesktopLost`]
+    /// and [`OutputError::PortalLost`] when it may be out.
     fn paste(&mut self, text: &str, chord: PasteChord, limit: Duration) -> Result<(), OutputError>;
 
     /// Leaves the text in the clipboard, served for as long as nobody else takes it and the daemon lives.
@@ -80,27 +90,67 @@ pub enum System {
     Auto,
     /// X11, or the X server that a Wayland desktop runs for old programs.
     X11,
-    /// Wayland.
+    /// Wayland, with the portal's help where the compositor lets no program type.
     Wayland,
+    /// The desktop's portal alone.
+    Portal,
 }
 
-/// Connects to the desktop.
-///
-/// # Errors
-/// Why there is none, with what to do.
-pub fn open(system: System) -> Result<Box<dyn Desktop>, OutputError> {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    match (system, set("WAYLAND_DISPLAY"), set("DISPLAY")) {
-        (System::Auto, None, Some(display)) | (System::X11, _, Some(display)) => {
-            Ok(Box::new(x11::X11::connect(&display)?))
+/// Connects to the desktop, again and again. The portal is asked once in its life: its dialog is not to come back with
+/// every connection.
+#[derive(Debug)]
+pub struct Opener {
+    system: System,
+    /// Whether keys are wanted, or only the clipboard.
+    keys: bool,
+    portal: Option<Portal>,
+}
+
+impl Opener {
+    /// For this system. Without `keys` the clipboard is all that is asked for, where it can be had alone.
+    #[must_use]
+    pub const fn new(system: System, keys: bool) -> Self {
+        Self { system, keys, portal: None }
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// Why there is no desktop, with what to do.
+    pub fn open(&mut self) -> Result<Box<dyn Desktop>, OutputError> {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        match (self.system, set("WAYLAND_DISPLAY"), set("DISPLAY")) {
+            (System::Auto, None, Some(display)) | (System::X11, _, Some(display)) => {
+                Ok(Box::new(x11::X11::connect(&display)?))
+            }
+            (System::Auto | System::Wayland, Some(display), _) => self.over_wayland(&display),
+            (System::Auto, None, None) | (System::Wayland, None, _) => {
+                self.over_wayland(&wayland::found().ok_or(OutputError::NoDesktop)?)
+            }
+            (System::X11, _, None) => Err(OutputError::NoDesktop),
+            (System::Portal, _, _) => Ok(Box::new(self.portal(Wants::KeysAndClipboard)?)),
         }
-        (System::Auto | System::Wayland, Some(display), _) => {
-            Ok(Box::new(wayland::Wayland::connect(&display)?))
+    }
+
+    /// The compositor's own ways where it has them; what it lacks is the portal's.
+    fn over_wayland(&mut self, display: &str) -> Result<Box<dyn Desktop>, OutputError> {
+        let wayland = Wayland::connect(display)?;
+        let offers = wayland.offers();
+        if offers.keyboard || offers.clipboard && !self.keys {
+            return Ok(Box::new(wayland));
         }
-        (System::Auto, None, None) | (System::Wayland, None, _) => {
-            let display = wayland::found().ok_or(OutputError::NoDesktop)?;
-            Ok(Box::new(wayland::Wayland::connect(&display)?))
+        if offers.clipboard {
+            wayland.press_by(self.portal(Wants::Keys)?)?;
+            return Ok(Box::new(wayland));
         }
-        (System::X11, _, None) => Err(OutputError::NoDesktop),
+        Ok(Box::new(self.portal(Wants::KeysAndClipboard)?))
+    }
+
+    fn portal(&mut self, wants: Wants) -> Result<Portal, OutputError> {
+        let portal = match self.portal.take() {
+            Some(portal) => portal,
+            None => Portal::ask(wants)?,
+        };
+        Ok(self.portal.insert(portal).clone())
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ptt_messages::{Component, Fault, FaultKind};
 
+use crate::desktop::portal::PortalError;
+
 /// Why a text is not out, or why a sink cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
@@ -101,7 +103,7 @@ pub enum OutputError {
         "cannot use the {desktop} display {display} ({reason}); see that it runs and that this user may use it"
     )]
     NoDisplay {
-        /// "x11" or "wayland".
+        /// "x11", "wayland" or "portal".
         desktop: &'static str,
         /// Its name in the environment.
         display: String,
@@ -111,7 +113,7 @@ pub enum OutputError {
     /// The connection broke; a part of the text may be out.
     #[error("the connection to the {desktop} desktop broke ({reason}); it is made anew for the next text")]
     DesktopLost {
-        /// "x11" or "wayland".
+        /// "x11", "wayland" or "portal".
         desktop: &'static str,
         /// What the connection said.
         reason: String,
@@ -119,11 +121,17 @@ pub enum OutputError {
     /// The desktop lacks what this way needs.
     #[error("this {desktop} desktop lacks {what}")]
     NotOffered {
-        /// "x11" or "wayland".
+        /// "x11", "wayland" or "portal".
         desktop: &'static str,
         /// What it lacks, and what helps.
         what: &'static str,
     },
+    /// The desktop's portal does not help; nothing was put out.
+    #[error(transparent)]
+    Portal(#[from] PortalError),
+    /// The portal's session ended when the keys that paste may have been pressed; the text may be out.
+    #[error("{0}; whether the window took the text is not known")]
+    PortalLost(#[source] PortalError),
     /// Characters that cannot be bound to keys all at once. Nothing was typed.
     #[error(
         "{characters} different characters that the keyboard layout lacks are more than can be typed; use `output.sink = \"paste\"` or \"auto\""
@@ -222,6 +230,7 @@ impl OutputError {
                 FaultKind::Gone
             }
             Self::Denied { .. } => FaultKind::Denied,
+            Self::Portal(error) | Self::PortalLost(error) => error.kind(),
             Self::QueueFull { .. }
             | Self::ClipboardBusy { .. }
             | Self::ModifiersHeld { .. }

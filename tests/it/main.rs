@@ -23,6 +23,7 @@ mod metrics;
 mod output;
 mod pipeline;
 mod pulse;
+mod remote_desktop;
 mod resources;
 mod rigs;
 mod stt;

@@ -35,6 +35,9 @@ impl PasteChord {
     /// What most applications paste by, in every layout; terminals and xterm paste the selection by it.
     pub const SHIFT_INSERT: Self = Self { shift: true, ctrl: false, alt: false, key: Key::Insert };
 
+    /// What applications paste by that are not terminals, in layouts with a V.
+    pub const CTRL_V: Self = Self { shift: false, ctrl: true, alt: false, key: Key::Letter('V') };
+
     /// The X keysyms in the order in which they go down (`Shift_L`, `Control_L`, `Alt_L`, the key). A letter is the lower-case one.
     #[must_use]
     pub fn keysyms(self) -> Vec<u32> {

@@ -26,6 +26,8 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use self::client::Client;
 use self::hands::Hands;
+pub use self::hands::Offers;
+use super::portal::Portal;
 use super::{Desktop, PasteChord, Window};
 use crate::error::OutputError;
 
@@ -46,11 +48,13 @@ pub struct Wayland {
     answers: Receiver<Answer>,
     bell: Arc<OwnedFd>,
     thread: Option<JoinHandle<()>>,
+    offers: Offers,
 }
 
 /// What the thread is asked to do.
 enum Job {
     Focus,
+    PressBy(Portal),
     Type(String),
     Paste(String, PasteChord, Duration),
     Copy(String),
@@ -75,13 +79,28 @@ impl Wayland {
         let system = |error: rustix::io::Errno| OutputError::from_io("an event descriptor", error.into());
         let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(system)?);
         let hands = Hands::new(Client::new(stream, Arc::clone(&bell))?)?;
+        let offers = hands.offers();
         let (jobs, inbox) = channel();
         let (outbox, answers) = channel();
         let thread = thread::Builder::new()
             .name("ptt-wayland".to_owned())
             .spawn(move || serve(hands, &inbox, &outbox))
             .map_err(|source| OutputError::NoThread { source })?;
-        Ok(Self { jobs, answers, bell, thread: Some(thread) })
+        Ok(Self { jobs, answers, bell, thread: Some(thread), offers })
+    }
+
+    /// What the compositor lets us do.
+    #[must_use]
+    pub const fn offers(&self) -> Offers {
+        self.offers
+    }
+
+    /// Has the portal press the keys that paste, for a compositor that lets no program type.
+    ///
+    /// # Errors
+    /// [`OutputError::DesktopLost`].
+    pub fn press_by(&self, portal: Portal) -> Result<(), OutputError> {
+        self.ask(Job::PressBy(portal)).map(|_| ())
     }
 
     /// Has the thread do a job. Every job ends within its own limits.
@@ -147,6 +166,10 @@ fn serve(mut hands: Hands, inbox: &Receiver<Job>, outbox: &Sender<Answer>) {
             }
             (_, Err(error)) => Err(error),
             (Job::Focus, Ok(())) => hands.focus(),
+            (Job::PressBy(portal), Ok(())) => {
+                hands.press_by(portal);
+                Ok(None)
+            }
             (Job::Type(text), Ok(())) => hands.type_text(&text).map(|()| None),
             (Job::Paste(text, chord, limit), Ok(())) => hands.paste(&text, chord, limit).map(|()| None),
             (Job::Copy(text), Ok(())) => hands.copy(&text).map(|()| None),

@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 use super::Sink;
 use super::notice::Notice;
 use crate::config::{Backend, Newline, OutputConfig};
-use crate::desktop::{self, Desktop, Window};
+use crate::desktop::{Desktop, Opener, Window};
 use crate::error::OutputError;
 use crate::metrics;
 use crate::rule::{Way, rule, ways};
@@ -45,8 +45,8 @@ impl DeskSink {
     /// The sink for the desktop that the environment names.
     #[must_use]
     pub fn open(config: &OutputConfig) -> Self {
-        let system = config.desktop;
-        let mut sink = Self::on(config, move || desktop::open(system));
+        let mut opener = Opener::new(config.desktop, config.sink != Backend::Clipboard);
+        let mut sink = Self::on(config, move || opener.open());
         // A desktop that is not there yet is no reason to stop, but a reason to say so.
         if let Err(error) = sink.connection.ready() {
             warn!("{error}; until then texts are kept for `ptt-app retry`");
@@ -69,7 +69,8 @@ impl DeskSink {
         let config = &self.config;
         let (desktop, focus) = self.connection.ready()?;
         let found = focus.as_ref().and_then(|window| rule(&config.rules, &window.app));
-        let chord = found.and_then(|rule| rule.paste_chord).unwrap_or(config.paste_chord);
+        let chord = found.and_then(|rule| rule.paste_chord).or(config.paste_chord);
+        let chord = chord.unwrap_or_else(|| desktop.paste_chord());
         let mut ways = ways(config.sink, found);
         let mut why = None;
         if ways != [Way::Clipboard] {
@@ -91,7 +92,9 @@ impl DeskSink {
             metrics::count_way(way, done.is_ok());
             match done {
                 Ok(()) => return Ok(Put { way, why }),
-                Err(error @ OutputError::DesktopLost { .. }) => return Err(error),
+                Err(error @ (OutputError::DesktopLost { .. } | OutputError::PortalLost(_))) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     debug!(way = way.label(), %error, "the next way is tried");
                     why = Some(error);

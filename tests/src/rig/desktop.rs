@@ -178,7 +178,7 @@ impl MockPortal {
     }
 }
 
-const PORTAL: &str = "/org/freedesktop/portal/desktop";
+pub(super) const PORTAL: &str = "/org/freedesktop/portal/desktop";
 const PORTAL_SESSION: &str = "/org/freedesktop/portal/desktop/session/1_1/ptt";
 
 struct Shortcuts {
@@ -188,7 +188,8 @@ struct Shortcuts {
     tell: Sender<Vec<(String, Option<String>)>>,
 }
 
-struct Registry {
+#[derive(Default)]
+pub(super) struct Registry {
     client: Arc<Mutex<Client>>,
 }
 
@@ -200,7 +201,7 @@ enum PortalRefusal {
     NotAllowed(String),
 }
 
-type Properties = HashMap<String, OwnedValue>;
+pub(super) type Properties = HashMap<String, OwnedValue>;
 
 #[interface(name = "org.freedesktop.host.portal.Registry")]
 impl Registry {
@@ -261,7 +262,7 @@ impl Shortcuts {
 }
 
 /// Answers a request. A portal may do so before its caller even knows that it has it.
-async fn respond(
+pub(super) async fn respond(
     bus: &Connection,
     header: &Header<'_>,
     options: &Properties,
@@ -381,14 +382,14 @@ impl LoginSession {
 
 /// A connection that plays a service, with a thread of its own to answer from.
 #[derive(Debug)]
-struct Peer {
+pub(super) struct Peer {
     // Dropped in this order: nobody answers any more when the runtime is gone.
     connection: Option<Connection>,
     runtime: Runtime,
 }
 
 impl Peer {
-    fn join<'a>(
+    pub fn join<'a>(
         bus: &PrivateBus,
         name: &'a str,
         serve: impl FnOnce(Builder<'a>) -> zbus::Result<Builder<'a>>,
@@ -403,7 +404,7 @@ impl Peer {
         joined().unwrap_or_else(|error| panic!("{name} does not come up: {error:#}"))
     }
 
-    fn emit<B>(&self, to: Option<&str>, path: &str, interface: &str, member: &str, body: &B)
+    pub fn emit<B>(&self, to: Option<&str>, path: &str, interface: &str, member: &str, body: &B)
     where
         B: serde::Serialize + zbus::zvariant::DynamicType,
     {
@@ -420,6 +421,6 @@ impl Drop for Peer {
     }
 }
 
-fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
 }

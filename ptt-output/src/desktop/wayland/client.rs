@@ -81,6 +81,11 @@ impl Client {
         self.queue.handle()
     }
 
+    /// Whether the compositor offers objects of a kind.
+    pub fn has<I: Proxy>(&self) -> bool {
+        self.world.globals.iter().any(|global| global.interface == I::interface().name)
+    }
+
     /// An object of a kind that the compositor offers, in the highest of these versions that both know.
     pub fn bind<I, U>(&self, versions: std::ops::RangeInclusive<u32>, data: U) -> Option<I>
     where

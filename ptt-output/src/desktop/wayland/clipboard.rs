@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::control::{Offer, Source};
-use super::transfer::Format;
+use crate::desktop::content::Content;
 
 /// The clipboard, and what the mouse has marked (the primary selection), which the middle button and, in terminals,
 /// Shift+Insert paste.
@@ -16,28 +16,6 @@ pub(super) enum Selection {
 
 impl Selection {
     pub const ALL: [Self; 2] = [Self::Clipboard, Self::Primary];
-}
-
-/// The formats in which a text is offered: by MIME type, and by the names X11 programs know.
-const TEXT: [&str; 5] = ["text/plain;charset=utf-8", "text/plain", "UTF8_STRING", "STRING", "TEXT"];
-/// What clipboard managers (KDE's Klipper was first) leave out of their history. wl-copy's `--sensitive` offers it too.
-const PASSING: (&str, &[u8]) = ("x-kde-passwordManagerHint", b"secret");
-
-/// Something for a selection, in all its formats.
-#[derive(Clone, Default)]
-pub(super) struct Content(pub Vec<Format>);
-
-impl Content {
-    /// A text; one that is `passing` does not want to be remembered.
-    pub fn text(text: &str, passing: bool) -> Self {
-        let bytes: Arc<[u8]> = Arc::from(text.as_bytes());
-        let mut formats: Vec<Format> =
-            TEXT.iter().map(|&mime| (mime.to_owned(), Arc::clone(&bytes))).collect();
-        if passing {
-            formats.push((PASSING.0.to_owned(), Arc::from(PASSING.1)));
-        }
-        Self(formats)
-    }
 }
 
 /// What is ours in a selection.
@@ -89,8 +67,7 @@ impl Clipboard {
     /// Somebody asks for a format of ours: its content, and whether having it means having taken the text.
     pub fn asked(&self, serial: u64, mime: &str) -> Option<(Arc<[u8]>, bool)> {
         let held = self.held.iter().flatten().find(|held| held.serial == serial)?;
-        let (_, bytes) = held.content.0.iter().find(|(known, _)| known == mime)?;
-        Some((Arc::clone(bytes), mime != PASSING.0))
+        held.content.asked(mime)
     }
 
     /// Somebody has it whole.

@@ -64,6 +64,12 @@ impl Manager {
         client.bind(1..=1, ()).map(Self::Ext).or_else(|| client.bind(1..=2, ()).map(Self::Wlr))
     }
 
+    /// Whether the compositor has one of them.
+    pub fn is_offered(client: &Client) -> bool {
+        client.has::<ext::ext_data_control_manager_v1::ExtDataControlManagerV1>()
+            || client.has::<wlr::zwlr_data_control_manager_v1::ZwlrDataControlManagerV1>()
+    }
+
     /// What there is to say where the compositor has neither.
     pub fn not_offered() -> OutputError {
         OutputError::NotOffered {

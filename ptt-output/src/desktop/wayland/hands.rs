@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use super::client::Client;
-use super::clipboard::{Clipboard, Content, Held, Selection};
+use super::clipboard::{Clipboard, Held, Selection};
 use super::control::{Device, Manager};
 use super::keyboard::Keyboard;
 use super::toplevel::Toplevels;
 use super::transfer::Transfers;
+use crate::desktop::content::Content;
+use crate::desktop::portal::Portal;
 use crate::desktop::{PasteChord, Window};
 use crate::error::OutputError;
 
@@ -28,11 +30,22 @@ const LINGER: Duration = Duration::from_millis(250);
 pub(super) struct Hands {
     pub client: Client,
     keyboard: Option<Keyboard>,
+    /// Who presses the chord where the compositor has no keyboards for us.
+    portal: Option<Portal>,
     /// Made by the first text that needs it, as is the next: who only types is told nothing of clipboard and windows.
     board: Option<Board>,
     /// Whether we are told of windows.
     watches: bool,
     owed: Option<Owed>,
+}
+
+/// What the compositor lets programs without a window do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offers {
+    /// Whether they may type.
+    pub keyboard: bool,
+    /// Whether they may use the clipboard.
+    pub clipboard: bool,
 }
 
 /// What the clipboard is reached by.
@@ -70,7 +83,20 @@ impl Hands {
     /// Plugs the keyboard in, if the compositor has such.
     pub fn new(mut client: Client) -> Result<Self, OutputError> {
         let keyboard = Keyboard::new(&mut client)?;
-        Ok(Self { client, keyboard, board: None, watches: false, owed: None })
+        Ok(Self { client, keyboard, portal: None, board: None, watches: false, owed: None })
+    }
+
+    /// What the compositor lets us do.
+    pub fn offers(&self) -> Offers {
+        Offers {
+            keyboard: self.keyboard.is_some(),
+            clipboard: self.client.seat().is_some() && Manager::is_offered(&self.client),
+        }
+    }
+
+    /// Has the portal press the chord.
+    pub fn press_by(&mut self, portal: Portal) {
+        self.portal = Some(portal);
     }
 
     /// Serves the clipboard until the bell rings.
@@ -112,8 +138,12 @@ impl Hands {
 
     /// As [`Desktop::paste`](crate::desktop::Desktop::paste).
     pub fn paste(&mut self, text: &str, chord: PasteChord, limit: Duration) -> Result<(), OutputError> {
-        let keyboard = self.keyboard.as_mut().ok_or_else(Keyboard::not_offered)?;
-        keyboard.be_noticed(&mut self.client)?;
+        match (&mut self.keyboard, &self.portal) {
+            (Some(keyboard), _) => keyboard.be_noticed(&mut self.client)?,
+            // Before the clipboard is touched: without a way to press the chord it stays as it is.
+            (None, Some(portal)) => portal.ready()?,
+            (None, None) => return Err(Keyboard::not_offered()),
+        }
         let with_primary = self.board()?.manager.has_primary() && chord.may_paste_primary();
         let selections = Selection::ALL.into_iter().filter(|&s| s == Selection::Clipboard || with_primary);
         // It says what is in the clipboard now.
@@ -141,8 +171,11 @@ impl Hands {
         let owed = self.owed.insert(Owed { debts, before: 0, due: None });
         self.client.sync()?;
         owed.before = owed.taken(&self.client.world.clipboard).unwrap_or(0);
-        let keyboard = self.keyboard.as_mut().ok_or_else(Keyboard::not_offered)?;
-        keyboard.press_chord(&mut self.client, chord)?;
+        match (&mut self.keyboard, &self.portal) {
+            (Some(keyboard), _) => keyboard.press_chord(&mut self.client, chord)?,
+            (None, Some(portal)) => portal.press(chord)?,
+            (None, None) => return Err(Keyboard::not_offered()),
+        }
         let until = Instant::now() + limit;
         self.client.wait(Some(until), |world| owed.taken(&world.clipboard) != Some(owed.before))?;
         match owed.taken(&self.client.world.clipboard) {

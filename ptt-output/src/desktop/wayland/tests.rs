@@ -19,8 +19,11 @@ use rustix::process::Signal;
 use self::mute::Mute;
 use self::renamed::Renamed;
 use self::rig::{LONG, Sway, await_some, client, say};
-use super::clipboard::{Content, Selection};
+use super::clipboard::Selection;
+use super::keyboard::Keyboard;
 use super::*;
+use crate::desktop::content::Content;
+use crate::desktop::portal::PortalError;
 use crate::sink::{DeskSink, Sink};
 
 const STRANGE: &str = "é ü ß ñ 你好 🎤";
@@ -123,6 +126,34 @@ fn the_newer_clipboard_protocol_is_used_where_there_is_one() {
     let compositor = Renamed::start(sway.socket());
     pastes_and_gives_back(&sway, Wayland::connect(compositor.socket()).unwrap());
     assert!(compositor.used());
+}
+
+#[test]
+fn keys_that_the_compositor_lacks_are_pressed_by_the_portal() {
+    let Some(sway) = Sway::start("keys_that_the_compositor_lacks_are_pressed_by_the_portal") else { return };
+    let compositor = Renamed::without_keyboards(sway.socket());
+    let mut wayland = Wayland::connect(compositor.socket()).unwrap();
+    assert_eq!(wayland.offers(), Offers { keyboard: false, clipboard: true });
+    assert_eq!(sway.connect().offers(), Offers { keyboard: true, clipboard: true });
+
+    wayland.press_by(Portal::played(|_| Err(PortalError::Declined.into()))).unwrap();
+    sway.copy(&[], b"theirs");
+    let refused = wayland.paste("text", PasteChord::SHIFT_INSERT, LONG).unwrap_err();
+    assert_eq!(refused.kind(), FaultKind::Denied, "{refused}");
+    assert_eq!(sway.pasted(&["-n"]).as_deref(), Some(&b"theirs"[..]), "nothing is put out");
+
+    let (socket, mut hands) = (sway.socket(), None);
+    let portal = Portal::played(move |chord| {
+        let (client, keyboard) = hands.get_or_insert_with(|| {
+            let mut client = client(&socket);
+            let keyboard = Keyboard::new(&mut client).unwrap().unwrap();
+            (client, keyboard)
+        });
+        keyboard.be_noticed(client)?;
+        chord.map_or(Ok(()), |chord| keyboard.press_chord(client, chord))
+    });
+    wayland.press_by(portal).unwrap();
+    pastes_and_gives_back(&sway, wayland);
 }
 
 fn pastes_and_gives_back(sway: &Sway, mut wayland: Wayland) {

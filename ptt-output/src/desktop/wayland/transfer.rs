@@ -10,6 +10,8 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 
+use crate::desktop::content::Format;
+
 /// How long a reader may take for one format. One that stands still keeps a descriptor and nothing else.
 const SENDING_LIMIT: Duration = Duration::from_secs(30);
 /// How much of one selection is kept, all formats together; what is larger is not given back.
@@ -40,9 +42,6 @@ struct Receiving {
     bytes: Vec<u8>,
     whole: bool,
 }
-
-/// A format and its content.
-pub(super) type Format = (String, Arc<[u8]>);
 
 impl Transfers {
     /// Writes `bytes` into the pipe of whoever asked; `serial` is the source that this counts for.

@@ -29,6 +29,15 @@ pub struct Renamed {
 
 impl Renamed {
     pub fn start(compositor: String) -> Self {
+        Self::between(compositor, OLDER, NEWER)
+    }
+
+    /// One without keyboards for programs, as KDE's.
+    pub fn without_keyboards(compositor: String) -> Self {
+        Self::between(compositor, ("zwp_virtual_keyboard_manager_v1", 1), ("nobody_knows_this_v1", 1))
+    }
+
+    fn between(compositor: String, old: (&'static str, u32), new: (&'static str, u32)) -> Self {
         let dir = TempDir::new().unwrap();
         let socket = dir.path().join("wayland-0");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -39,8 +48,8 @@ impl Renamed {
                 let (client, server) = (client.unwrap(), UnixStream::connect(&compositor).unwrap());
                 let (to_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 let seen = Arc::clone(&seen);
-                thread::spawn(move || forward(&server, &to_client, OLDER, NEWER, &AtomicBool::new(false)));
-                thread::spawn(move || forward(&client, &to_server, NEWER, OLDER, &seen));
+                thread::spawn(move || forward(&server, &to_client, old, new, &AtomicBool::new(false)));
+                thread::spawn(move || forward(&client, &to_server, new, old, &seen));
             }
         });
         Self { _dir: dir, socket: socket.to_str().unwrap().to_owned(), used }
