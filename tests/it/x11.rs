@@ -138,13 +138,16 @@ fn typing_waits_until_the_modifiers_are_up() {
 
     screen.key(CTRL, true);
     let mut sink = sink(&screen, "sink = 'type'\nwait_for_modifiers_ms = 60000");
-    let delivering = std::thread::spawn(move || sink.deliver(TAKE, "no shortcut\n"));
+    let delivering = std::thread::spawn(move || {
+        sink.wait(&|| true).and_then(|()| sink.deliver(TAKE, "no shortcut\n"))
+    });
     screen.key(CTRL, false);
     delivering.join().unwrap().unwrap();
     assert_eq!(terminal.lines(1), ["no shortcut"]);
 
     screen.key(CTRL, true);
     let mut sink = self::sink(&screen, "sink = 'type'\nwait_for_modifiers_ms = 20");
+    sink.wait(&|| true).unwrap();
     sink.deliver(TAKE, "for the clipboard").unwrap();
     screen.key(CTRL, false);
     assert_eq!(screen.clipboard("UTF8_STRING").unwrap(), b"for the clipboard");
