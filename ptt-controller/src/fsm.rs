@@ -29,7 +29,7 @@ use ptt_messages::{
     Chime, Component, ControllerCommand as C, ControllerEvent, Fault, FeedbackCommand, FeedbackEvent as F,
     KeyboardCommand, KeyboardEvent as K, Moment, Outcome, OutputCommand, OutputEvent as O, RecorderCommand,
     RecorderEvent as Rec, ResourceCommand, ResourceEvent as Res, Segment, StateName, SttCommand,
-    SttEvent as Stt, TakeId, TakeSummary, Transcript,
+    SttEvent as Stt, TakeId, TakeSummary,
 };
 
 pub use effect::{Effect, Effects, Move, Timer, TimerKind};

@@ -1,5 +1,5 @@
-//! An X server of the test's own, a terminal whose lines are read back, a hand on the keyboard, and other programs that
-//! own the clipboard. There is no window manager: the test gives the keyboard to a window itself.
+//! An X server of the test's own (Xvfb), a terminal whose lines are read back, a hand on the keyboard (XTEST), and other
+//! programs that own the clipboard. There is no window manager: the test gives the keyboard to a window itself.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use evdev::KeyCode;
+use rustix::process::Signal;
 use tempfile::TempDir;
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
@@ -58,28 +60,35 @@ impl Screen {
         Self::up(command)
     }
 
-    /// The same on a display of this number, where a server was before.
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    ///
-    /// # Panics
-    /// As [`Self::start`].
-    pub fn start_on(number: &str) -> Result<Self, Skip> {
-        let mut command = Command::new("Xvfb");
-        command.args(["-displayfd", "1", &format!(":{number}")]);
-        Self::up(command)
-    }
-
     fn up(mut command: Command) -> Result<Self, Skip> {
         needs(&[("Xvfb", "xvfb"), ("xterm", "xterm"), ("setxkbmap", "x11-xkb-utils")])?;
         command.args(["-screen", "0", "640x480x24", "-nolisten", "tcp"]);
         let mut server = Process::spawn(&mut command).expect("Xvfb can be started");
+        // It writes its number when it is ready.
         let number: u32 =
             server.line(Stream::Out, SOON, |line| line.trim().parse().ok()).expect("Xvfb tells its display");
         let display = format!(":{number}");
         let (conn, _) = x11rb::connect(Some(&display)).expect("the server lets its own test in");
         Ok(Self { conn, server, display })
+    }
+
+    /// Ends it as a crash does.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn kill(&mut self) {
+        self.server.signal(Signal::KILL);
+        await_some("the server's end", SOON, || (!self.server.alive()).then_some(()));
+    }
+
+    /// Starts it again on the same display, after [`Self::kill`].
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn restart(&mut self) {
+        let mut command = Command::new("Xvfb");
+        command.arg(&self.display).args(["-displayfd", "1"]);
+        *self = Self::up(command).expect("the packages were there a moment ago");
     }
 
     /// Its name, such as ":1".
@@ -105,15 +114,29 @@ impl Screen {
         assert!(done.status.success(), "{done:?}");
     }
 
-    /// Presses or lets go of a key, by its code in the usual keymap: 37 is the left Control, 66 is Caps Lock.
+    /// Presses the keys in this order, by XTEST: to every client it is a hand on a keyboard. Returns when the server has them.
     ///
     /// # Panics
     /// When the server is gone.
-    pub fn key(&self, keycode: u8, down: bool) {
-        let kind = if down { KEY_PRESS_EVENT } else { KEY_RELEASE_EVENT };
-        let root = self.conn.setup().roots[0].root;
-        self.conn.xtest_fake_input(kind, keycode, 0, root, 0, 0, 0).expect("the server runs");
-        self.sync();
+    pub fn press(&self, keys: &[KeyCode]) {
+        self.fake(KEY_PRESS_EVENT, keys);
+    }
+
+    /// Lets the keys go in this order.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    pub fn release(&self, keys: &[KeyCode]) {
+        self.fake(KEY_RELEASE_EVENT, keys);
+    }
+
+    /// Presses a key and lets it go.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    pub fn tap(&self, key: KeyCode) {
+        self.press(&[key]);
+        self.release(&[key]);
     }
 
     /// Whether Caps Lock is on.
@@ -201,6 +224,18 @@ impl Screen {
         let got =
             conn.get_property(true, window, property, AtomEnum::ANY, 0, 1 << 22).expect("the server runs");
         Some(got.reply().expect("the server runs").value)
+    }
+
+    fn fake(&self, kind: u8, keys: &[KeyCode]) {
+        for key in keys {
+            // X11 counts keys from 8.
+            let number = u8::try_from(key.code() + 8).expect("the key has a number on X11");
+            self.conn
+                .xtest_fake_input(kind, number, x11rb::CURRENT_TIME, x11rb::NONE, 0, 0, 0)
+                .expect("the server runs");
+            self.conn.flush().expect("the server runs");
+        }
+        self.sync();
     }
 
     fn find(&self, class: &str) -> Option<Window> {
