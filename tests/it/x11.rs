@@ -137,9 +137,8 @@ fn typing_waits_until_the_modifiers_are_up() {
 
     screen.press(CTRL);
     let mut sink = sink(&screen, "sink = 'type'\nwait_for_modifiers_ms = 60000");
-    let delivering = std::thread::spawn(move || {
-        sink.wait(&|| true).and_then(|()| sink.deliver(TAKE, "no shortcut\n"))
-    });
+    let delivering =
+        std::thread::spawn(move || sink.wait(&|| true).and_then(|()| sink.deliver(TAKE, "no shortcut\n")));
     screen.release(CTRL);
     delivering.join().unwrap().unwrap();
     assert_eq!(terminal.lines(1), ["no shortcut"]);

@@ -96,7 +96,8 @@ fn keys_are_detected_in_time_while_the_engine_decodes() {
     }
     let read: Vec<Moment> = rig::await_some("the last edge in the log", SOON, || {
         let log = daemon.log();
-        let times = log.lines().filter_map(|line| line.split_once("read_ns=")?.1.split(' ').next()?.parse().ok());
+        let times =
+            log.lines().filter_map(|line| line.split_once("read_ns=")?.1.split(' ').next()?.parse().ok());
         let read: Vec<Moment> = times.map(Moment::from_nanos).collect();
         (read.len() >= sent.len()).then_some(read)
     });

@@ -122,7 +122,9 @@ async fn a_text_that_waits_is_withdrawn_and_one_that_goes_is_not() {
         go.send(()).unwrap();
     }
     for take in [1, 3, 2] {
-        assert!(matches!(told.recv().await, Some(OutputEvent::Delivered { take: of, .. }) if of == TakeId(take)));
+        assert!(
+            matches!(told.recv().await, Some(OutputEvent::Delivered { take: of, .. }) if of == TakeId(take))
+        );
     }
     assert_eq!(texts.try_iter().collect::<Vec<_>>(), ["text\n", "and behind that\n", "once more\n"]);
 }

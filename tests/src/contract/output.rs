@@ -72,7 +72,9 @@ pub async fn output_that_fails(spawn: impl Fn(Port<OutputEvent>) -> Port<OutputC
                 assert_tells(&fault, Component::Output);
                 assert!(!fault.message.contains("harbour"), "the words are in the fault: {fault}");
             }
-            other @ (OutputEvent::Delivered { .. } | OutputEvent::Withdrawn { .. }) => panic!("{other:?} by a sink that cannot"),
+            other @ (OutputEvent::Delivered { .. } | OutputEvent::Withdrawn { .. }) => {
+                panic!("{other:?} by a sink that cannot")
+            }
         }
     }
 }

@@ -16,8 +16,9 @@ use tempfile::TempDir;
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
-    Atom, AtomEnum, ConnectionExt as _, CreateWindowAux, EventMask, InputFocus, KEY_PRESS_EVENT,
-    KEY_RELEASE_EVENT, MapState, PropMode, SELECTION_NOTIFY_EVENT, SelectionNotifyEvent, Window, WindowClass,
+    Atom, AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, CreateWindowAux, EventMask, InputFocus,
+    KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MapState, PropMode, SELECTION_NOTIFY_EVENT, SelectionNotifyEvent,
+    Window, WindowClass,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -137,6 +138,30 @@ impl Screen {
     pub fn tap(&self, key: KeyCode) {
         self.press(&[key]);
         self.release(&[key]);
+    }
+
+    /// A window that has the keyboard, and each press of a key as it gets it, also the repeated ones of a held key.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    #[must_use]
+    pub fn presses(&self) -> Receiver<()> {
+        let (conn, _) = x11rb::connect(Some(&self.display)).expect("the server runs");
+        let window = window(&conn);
+        let aux = ChangeWindowAttributesAux::new().event_mask(EventMask::KEY_PRESS);
+        conn.change_window_attributes(window, &aux).expect("the server runs");
+        conn.map_window(window).expect("the server runs").check().expect("the window is ours");
+        self.focus(window);
+        let (tell, presses) = channel();
+        // Ends with the server, or when nobody listens any more.
+        std::thread::spawn(move || {
+            while let Ok(event) = conn.wait_for_event() {
+                if matches!(event, Event::KeyPress(_)) && tell.send(()).is_err() {
+                    return;
+                }
+            }
+        });
+        presses
     }
 
     /// Whether Caps Lock is on.

@@ -211,7 +211,10 @@ impl Watch {
         if let Input::Keyboard(K::Cancelled { at }) = input {
             for sent in before.on_the_way.iter().filter(|sent| *at >= sent.begun) {
                 let withdraw = Effect::from(OutputCommand::Withdraw { take: sent.take });
-                assert!(effects.iter().any(|effect| *effect == withdraw), "I8: nothing is typed after a cancel");
+                assert!(
+                    effects.iter().any(|effect| *effect == withdraw),
+                    "I8: nothing is typed after a cancel"
+                );
             }
         }
         match input {
