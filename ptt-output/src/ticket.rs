@@ -44,6 +44,6 @@ mod tests {
         assert!(ticket.waits());
         assert!(ticket.go() && !ticket.withdraw() && !ticket.waits());
         let ticket = Ticket::default();
-        assert!(ticket.clone().withdraw() && !ticket.go() && !ticket.withdraw() && !ticket.waits());
+        assert!(ticket.withdraw() && !ticket.go() && !ticket.withdraw() && !ticket.waits());
     }
 }
