@@ -277,13 +277,9 @@ fn a_failed_output_keeps_the_texts() {
 
 #[test]
 fn escape_withdraws_a_text_that_waits_and_keeps_it() {
+    let said = script(&[LISTEN, PRESS, START, STOP, AUDIO, TEXT]);
     hold(&[
-        LISTEN,
-        PRESS,
-        START,
-        STOP,
-        AUDIO,
-        TEXT,
+        &said,
         "stale_escape",
         "+10ms escape | output:withdraw#1",
         "+2ms withdrawn#1 | chime:cancelled#1@912, withdrawn#1",
@@ -296,12 +292,7 @@ fn escape_withdraws_a_text_that_waits_and_keeps_it() {
     ]);
     // Nothing is typed after it, of the takes before either.
     hold(&[
-        LISTEN,
-        PRESS,
-        START,
-        STOP,
-        AUDIO,
-        TEXT,
+        &said,
         "+100ms press | resources:acquire#2, chime:start#2@1000, stt:load, arm:start_deadline#2, => key_pressed",
         "escape | output:withdraw#1, chime:cancelled#2@1000, recorder:abort#2, stt:abort#2, arm:cancel_deadline#2, \
          => recording_cancelled",
