@@ -137,6 +137,7 @@ impl Status {
                 self.undelivered.retain(|known| known != take);
                 self.fault = None;
             }
+            ControllerEvent::Withdrawn { take } => self.undelivered.retain(|known| known != take),
             ControllerEvent::Fault { take, fault } => {
                 if fault.component == Component::Output {
                     // It is kept, and on its way no more.

@@ -51,6 +51,7 @@ pub(crate) fn outcome_of_one_take(events: &Receiver<ControllerEvent>) -> Option<
                 return Some(Exit::Failed);
             }
             ControllerEvent::Delivered { take, .. } if text_of == Some(take) => return Some(Exit::Ok),
+            ControllerEvent::Withdrawn { take } if text_of == Some(take) => return Some(Exit::Ok),
             ControllerEvent::Fault { take, .. } if text_of.is_some() && take == text_of => {
                 return Some(Exit::Failed);
             }
@@ -60,6 +61,7 @@ pub(crate) fn outcome_of_one_take(events: &Receiver<ControllerEvent>) -> Option<
             | ControllerEvent::Part { .. }
             | ControllerEvent::Text { .. }
             | ControllerEvent::Delivered { .. }
+            | ControllerEvent::Withdrawn { .. }
             | ControllerEvent::Fault { .. } => {}
         }
     }

@@ -48,9 +48,10 @@ pub fn start_log(config: &LogConfig) -> Result<(), Failure> {
             ),
         )
     })?;
-    // Under the chimes: it calls it an error when it hangs up.
-    let quiet = (!config.filter.contains("pulseaudio")).then(|| "pulseaudio=off".parse().ok()).flatten();
-    let filter = quiet.into_iter().fold(filter, EnvFilter::add_directive);
+    // They call it an error when a connection ends, which we tell in words of our own.
+    let quiet = ["pulseaudio", "wayland_backend"].into_iter().filter(|noisy| !config.filter.contains(noisy));
+    let filter =
+        quiet.filter_map(|noisy| format!("{noisy}=off").parse().ok()).fold(filter, EnvFilter::add_directive);
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

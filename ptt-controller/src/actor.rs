@@ -140,6 +140,9 @@ impl Controller {
                 warn!(take = take.map(|take| take.0), component, kind, "{fault}");
             }
             ControllerEvent::Delivered { take, sink } => debug!(take = take.0, sink, "delivered"),
+            ControllerEvent::Withdrawn { take } => {
+                info!(take = take.0, "withdrawn before it was out; `ptt-app retry` puts it out");
+            }
             ControllerEvent::Part { component, what: Some(what) } => {
                 info!(component = component.label(), what, "ready")
             }

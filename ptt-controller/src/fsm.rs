@@ -8,7 +8,8 @@
 //! * A press while a take takes its time gets its take (and its chime) at once and is recorded, from its own time on,
 //!   as soon as the machine is back in `waiting_for_key`: up to [`policy::REMEMBERED`] of them, in order.
 //! * The cancel key throws away everything that was begun before it, remembered presses too: nothing is typed after it.
-//!   Audio that was already in `processing` can be brought back for a while.
+//!   Audio that was already in `processing` can be brought back for a while; a text that still waits to go out is
+//!   withdrawn and kept.
 //! * A retry puts out all undelivered texts again, under their takes; where there are none, it transcribes the newest
 //!   kept audio again, as a new take with an outcome of its own.
 
@@ -28,7 +29,7 @@ use ptt_messages::{
     Chime, Component, ControllerCommand as C, ControllerEvent, Fault, FeedbackCommand, FeedbackEvent as F,
     KeyboardCommand, KeyboardEvent as K, Moment, Outcome, OutputCommand, OutputEvent as O, RecorderCommand,
     RecorderEvent as Rec, ResourceCommand, ResourceEvent as Res, Segment, StateName, SttCommand,
-    SttEvent as Stt, TakeId, TakeSummary, Transcript,
+    SttEvent as Stt, TakeId, TakeSummary,
 };
 
 pub use effect::{Effect, Effects, Move, Timer, TimerKind};
@@ -39,7 +40,7 @@ use crate::error::ControllerError;
 use gesture::{Edge, Gesture};
 use input::Input as I;
 use policy::{DEAD_AFTER, ENGINE_GRACE, ON_THE_WAY};
-use state::{Audio, Job, Kept, State as S, Take};
+use state::{Audio, Job, Kept, Sent, State as S, Take};
 
 /// The push-to-talk state machine.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,7 +59,7 @@ pub struct Machine {
     /// Takes whose press came while another one took its time, oldest first.
     remembered: VecDeque<Take>,
     /// Texts that the output has, and has not confirmed.
-    on_the_way: VecDeque<(TakeId, Transcript)>,
+    on_the_way: VecDeque<Sent>,
     kept: Kept,
     /// The model that is resident.
     model: Option<String>,
@@ -256,7 +257,7 @@ impl Machine {
                     return finish(take, Outcome::Empty, out);
                 }
                 let release_to_text = now.since(job.release);
-                self.hand_out(take, text.clone(), out);
+                self.hand_out(Sent { take, text: text.clone(), begun: job.pressed }, out);
                 out.push(ControllerEvent::Text { take, text, path, release_to_text, timing });
                 out.play(take, Chime::Done, job.release);
                 if policy.once {
@@ -443,27 +444,29 @@ impl Machine {
         finish(take, Outcome::Salvaged, out)
     }
 
-    fn hand_out(&mut self, take: TakeId, text: Transcript, out: &mut Effects) {
+    fn hand_out(&mut self, sent: Sent, out: &mut Effects) {
         if self.on_the_way.len() == ON_THE_WAY {
             self.on_the_way.pop_front();
         }
-        self.on_the_way.push_back((take, text.clone()));
-        out.push(OutputCommand::Deliver { take, text });
+        out.push(OutputCommand::Deliver { take: sent.take, text: sent.text.clone() });
+        self.on_the_way.push_back(sent);
     }
 
     fn output(&mut self, event: O, now: Moment, out: &mut Effects) {
-        let (O::Delivered { take, .. } | O::Failed { take, .. }) = &event;
-        let Some(at) = self.on_the_way.iter().position(|(id, _)| id == take) else { return };
-        let text = self.on_the_way.remove(at);
+        let (O::Delivered { take, .. } | O::Failed { take, .. } | O::Withdrawn { take }) = &event;
+        let Some(at) = self.on_the_way.iter().position(|sent| sent.take == *take) else { return };
+        let sent = self.on_the_way.remove(at);
         match event {
             O::Delivered { take, sink } => out.push(ControllerEvent::Delivered { take, sink }),
             O::Failed { take, fault } => {
-                if self.kept.texts.len() == ON_THE_WAY {
-                    self.kept.texts.pop_front();
-                }
-                self.kept.texts.extend(text);
+                self.kept.keep(sent);
                 out.play(take, Chime::Error, now);
                 out.fault(Some(take), fault);
+            }
+            O::Withdrawn { take } => {
+                self.kept.keep(sent);
+                out.play(take, Chime::Cancelled, now);
+                out.push(ControllerEvent::Withdrawn { take });
             }
         }
     }
@@ -472,7 +475,7 @@ impl Machine {
         let texts = std::mem::take(&mut self.kept.texts);
         if !texts.is_empty() {
             for (take, text) in texts {
-                self.hand_out(take, text, out);
+                self.hand_out(Sent { take, text, begun: now }, out);
             }
             return resting;
         }

@@ -121,6 +121,8 @@ impl Stopwatch {
                     }
                 }
                 Effect::Output(OutputCommand::Deliver { take, .. }) => {
+                    // What came before a retry is not the delivery's time.
+                    self.handed_out.retain(|(id, _)| id != take);
                     if self.handed_out.len() == DELIVERIES {
                         self.handed_out.pop_front();
                     }
@@ -145,7 +147,7 @@ impl Stopwatch {
                 | Effect::Recorder(_)
                 | Effect::Stt(_)
                 | Effect::Feedback(_)
-                | Effect::Output(OutputCommand::Aim { .. })
+                | Effect::Output(OutputCommand::Aim { .. } | OutputCommand::Withdraw { .. })
                 | Effect::Resources(_)
                 | Effect::Arm(..)
                 | Effect::Observe(_)

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use ptt_messages::{Moment, Stage};
-use tracing::warn;
+use tracing::{trace, warn};
 
 use crate::chord::{ChordEvent, ChordTracker, Edge, Signal, Watched};
 use crate::metrics::LOST_RELEASES_TOTAL;
@@ -137,6 +137,7 @@ impl Pass<'_> {
             Edge::Up => false,
             Edge::Repeat => return ControlFlow::Continue(()),
         };
+        trace!(read_ns = now.as_nanos(), "an edge");
         let took = self.on_time.then(|| now.since(at));
         if let Some(took) = took {
             Stage::KeyDetection.record(took);

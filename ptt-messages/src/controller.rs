@@ -173,6 +173,11 @@ pub enum ControllerEvent {
         /// Name of the sink.
         sink: String,
     },
+    /// The text was cancelled while it waited to go out: nothing of it is out, and it is kept for a retry.
+    Withdrawn {
+        /// The take.
+        take: TakeId,
+    },
     /// Something failed.
     Fault {
         /// The take it hit, if any.

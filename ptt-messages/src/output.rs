@@ -9,8 +9,11 @@ use crate::{Fault, TakeId, Transcript};
 pub enum OutputCommand {
     /// The key of this take went up: note which window has the keyboard now, if texts go into windows. Not answered.
     Aim { take: TakeId },
-    /// Put the text out. Takes are delivered in the order of these commands. Answered by `Delivered` or `Failed`.
+    /// Put the text out. Takes are delivered in the order of these commands. Answered once, by any event.
     Deliver { take: TakeId, text: Transcript },
+    /// Do not put the text of this take out, if nothing of it is out yet. The answer to its `Deliver` tells whether that
+    /// came in time; there is no other one.
+    Withdraw { take: TakeId },
 }
 
 /// What a sink tells.
@@ -20,4 +23,6 @@ pub enum OutputEvent {
     Delivered { take: TakeId, sink: String },
     /// The text is not out. It is kept and can be asked for again.
     Failed { take: TakeId, fault: Fault },
+    /// Nothing of the text is out, and nothing will be.
+    Withdrawn { take: TakeId },
 }

@@ -31,6 +31,11 @@ impl Handler<Posted<OutputCommand>> for Deliverer {
         let sent = message.sent;
         match message.open(NAME) {
             OutputCommand::Aim { take } => self.queue.aim(take),
+            OutputCommand::Withdraw { take } => {
+                if self.queue.withdraw(take) {
+                    self.events.post(OutputEvent::Withdrawn { take });
+                }
+            }
             OutputCommand::Deliver { take, text } => {
                 if let Err(error) = self.queue.push(Job { take, text, sent }) {
                     self.events.post(OutputEvent::Failed { take, fault: error.undelivered() });

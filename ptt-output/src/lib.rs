@@ -20,6 +20,7 @@ mod queue;
 mod rule;
 mod shape;
 mod sink;
+mod ticket;
 
 use ptt_messages::{OutputCommand, OutputEvent, Port};
 

@@ -1,6 +1,8 @@
-//! The delivering thread and the bounded queue before it: one text after the other, in the order of the commands.
+//! The delivering thread and the bounded queue before it: one text after the other, in the order of the commands. A text
+//! can be withdrawn until its sink begins with it.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -18,6 +20,7 @@ use crate::metrics::{
 use crate::post::Post;
 use crate::shape::Shaper;
 use crate::sink::Sink;
+use crate::ticket::Ticket;
 
 /// How many texts may wait. A person makes one in a few seconds; this many means that the sink stands still.
 const CAPACITY: usize = 16;
@@ -29,7 +32,7 @@ const REST: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 enum Task {
     Aim(TakeId),
-    Deliver(Job),
+    Deliver(Job, Ticket),
 }
 
 /// A text that waits for the sink.
@@ -45,6 +48,8 @@ pub(crate) struct Job {
 pub(crate) struct Queue {
     tasks: SyncSender<Task>,
     waiting: Arc<AtomicUsize>,
+    /// Of the texts that may still be withdrawn.
+    tickets: VecDeque<(TakeId, Ticket)>,
     length: Gauge,
 }
 
@@ -72,7 +77,7 @@ impl Queue {
             .name("ptt-output".to_owned())
             .spawn(move || thread.run(&inbox))
             .map_err(|source| OutputError::NoThread { source })?;
-        Ok(Self { tasks, waiting, length: gauge!(QUEUE_LENGTH) })
+        Ok(Self { tasks, waiting, tickets: VecDeque::new(), length: gauge!(QUEUE_LENGTH) })
     }
 
     /// Has the sink aim. Never blocks; where the thread stands still, the text goes out without an aim.
@@ -81,11 +86,14 @@ impl Queue {
     }
 
     /// Hands a text over. Never blocks.
-    pub fn push(&self, job: Job) -> Result<(), OutputError> {
+    pub fn push(&mut self, job: Job) -> Result<(), OutputError> {
         // Counted before it is sent: the thread may be done with it before `try_send` returns.
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed) + 1;
-        let refused = match self.tasks.try_send(Task::Deliver(job)) {
+        let (take, ticket) = (job.take, Ticket::default());
+        let refused = match self.tasks.try_send(Task::Deliver(job, ticket.clone())) {
             Ok(()) => {
+                self.tickets.retain(|(_, ticket)| ticket.waits());
+                self.tickets.push_back((take, ticket));
                 self.length.set(waiting as f64);
                 return Ok(());
             }
@@ -95,6 +103,18 @@ impl Queue {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         Err(refused)
     }
+
+    /// Withdraws a text; whether it still waited. Then the thread says nothing about it.
+    #[must_use]
+    pub fn withdraw(&self, take: TakeId) -> bool {
+        self.tickets.iter().any(|(of, ticket)| *of == take && ticket.withdraw())
+    }
+}
+
+/// What became of a text that did not fail.
+enum Put {
+    Out,
+    Withdrawn,
 }
 
 /// What the thread owns.
@@ -117,8 +137,8 @@ impl Thread {
             let task = if tired { inbox.recv_timeout(REST) } else { inbox.recv().map_err(Into::into) };
             match task {
                 Ok(Task::Aim(take)) => self.sink.aim(take),
-                Ok(Task::Deliver(job)) => {
-                    self.job(&job);
+                Ok(Task::Deliver(job, ticket)) => {
+                    self.job(&job, &ticket);
                     tired = true;
                 }
                 Err(RecvTimeoutError::Timeout) => {
@@ -130,13 +150,13 @@ impl Thread {
         }
     }
 
-    fn job(&mut self, job: &Job) {
-        let outcome = self.deliver(job.take, &job.text);
-        self.seconds.record(Moment::now().since(job.sent));
+    fn job(&mut self, job: &Job, ticket: &Ticket) {
+        let outcome = self.deliver(job, ticket);
         self.length.set((self.waiting.fetch_sub(1, Ordering::Relaxed) - 1) as f64);
         let sink = self.sink.name();
         let event = match outcome {
-            Ok(()) => {
+            Ok(Put::Withdrawn) => return debug!(take = %job.take, sink, "withdrawn"),
+            Ok(Put::Out) => {
                 self.delivered.increment(1);
                 OutputEvent::Delivered { take: job.take, sink: sink.to_owned() }
             }
@@ -147,24 +167,34 @@ impl Thread {
                 OutputEvent::Failed { take: job.take, fault: error.undelivered() }
             }
         };
+        self.seconds.record(Moment::now().since(job.sent));
         self.events.post_patiently(event);
     }
 
     /// A text of which nothing is left is delivered by writing nothing.
-    fn deliver(&mut self, take: TakeId, text: &Transcript) -> Result<(), OutputError> {
-        let draft = self.shaper.draft(text.reveal());
+    fn deliver(&mut self, job: &Job, ticket: &Ticket) -> Result<Put, OutputError> {
+        if !ticket.waits() {
+            return Ok(Put::Withdrawn);
+        }
+        let draft = self.shaper.draft(job.text.reveal());
         let posted = self.post(&draft.text);
         let now = Moment::now();
         let finished = self.shaper.finish(&posted, now);
+        let waited = if finished.text.is_empty() { Ok(()) } else { self.sink.wait(&|| ticket.waits()) };
+        // Before the error: what was withdrawn meanwhile has been answered.
+        if !ticket.go() {
+            return Ok(Put::Withdrawn);
+        }
+        waited?;
         if draft.filtered || finished.filtered {
             self.filtered.increment(1);
         }
         if finished.text.is_empty() {
-            return Ok(());
+            return Ok(Put::Out);
         }
-        self.sink.deliver(take, &finished.text)?;
+        self.sink.deliver(job.take, &finished.text)?;
         self.shaper.delivered(&finished.text, now);
-        Ok(())
+        Ok(Put::Out)
     }
 
     /// What the post-process command makes of a text, where there is one and it does.

@@ -25,6 +25,16 @@ pub trait Sink: Send {
     /// The key of this take went up: a sink that puts texts into windows notes which one has the keyboard.
     fn aim(&mut self, _: TakeId) {}
 
+    /// Waits for what stands in the way of the next text, such as modifiers that the user holds, within the sink's own time
+    /// limit and for as long as the text is `wanted`: until the end of this it can be withdrawn. Comes before each
+    /// [`Self::deliver`].
+    ///
+    /// # Errors
+    /// The text cannot be put out.
+    fn wait(&mut self, _wanted: &dyn Fn() -> bool) -> Result<(), OutputError> {
+        Ok(())
+    }
+
     /// Puts a filtered text out, whole, with what follows it (see [`Trailing`](crate::Trailing)).
     ///
     /// # Errors

@@ -37,6 +37,17 @@ fn assert_text(report: &TakeReport, daemon: &Daemon) {
     assert_eq!((report.outcome, report.text.as_str()), (Outcome::Text, "heard"), "{}", daemon.log());
 }
 
+/// A take whose key is the portal's shortcut.
+fn hold(portal: &MockPortal, daemon: &mut Daemon) -> TakeReport {
+    portal.press("talk");
+    daemon.recording();
+    speak();
+    portal.release("talk");
+    let report = daemon.ended();
+    assert_text(&report, daemon);
+    report
+}
+
 /// Waits until the daemon has heard so often that the user left.
 fn left(daemon: &Daemon, times: u32) {
     rig::await_some("the user to have left", SOON, || {
@@ -54,12 +65,7 @@ fn a_shortcut_of_the_desktop_is_the_key() {
     assert_eq!(portal.asked(), expected);
     assert_eq!(portal.app_id().as_deref(), Some("ptt.Dictation"));
     for _ in 0..2 {
-        portal.press("talk");
-        daemon.recording();
-        speak();
-        portal.release("talk");
-        let report = daemon.ended();
-        assert_text(&report, &daemon);
+        hold(&portal, &mut daemon);
     }
     portal.press("talk");
     daemon.recording();
@@ -107,12 +113,7 @@ fn a_portal_that_vanishes_ends_the_take_and_is_found_again() {
         ControllerEvent::Part { what: Some(what), .. } => (what == "portal").then_some(()),
         _ => None,
     });
-    portal.press("talk");
-    daemon.recording();
-    speak();
-    portal.release("talk");
-    let report = daemon.ended();
-    assert_text(&report, &daemon);
+    hold(&portal, &mut daemon);
 }
 
 #[test]
@@ -201,12 +202,7 @@ fn a_suspend_in_a_take_delivers_its_text_and_wants_a_fresh_press() {
 
     // A fresh press is the first thing that begins a take.
     portal.release("talk");
-    portal.press("talk");
-    daemon.recording();
-    speak();
-    portal.release("talk");
-    let fresh = daemon.ended();
-    assert_text(&fresh, &daemon);
+    let fresh = hold(&portal, &mut daemon);
     assert_eq!(fresh.take.0, report.take.0 + 1, "nothing came between\n{}", daemon.log());
 }
 

@@ -30,6 +30,7 @@ mod stt;
 mod tidy;
 mod x11;
 mod x11_keys;
+mod x11_speech;
 mod x11_window;
 
 /// A section of the configuration from its TOML.

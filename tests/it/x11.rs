@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use evdev::KeyCode;
 use ptt_messages::TakeId;
 use ptt_output::desktop::x11::X11;
 use ptt_output::desktop::{Desktop, PasteChord};
@@ -14,8 +15,8 @@ use crate::section;
 
 const LONG: Duration = Duration::from_secs(60);
 const TAKE: TakeId = TakeId(1);
-const CTRL: u8 = 37;
-const CAPS: u8 = 66;
+const CTRL: &[KeyCode] = &[KeyCode::KEY_LEFTCTRL];
+const CAPS: KeyCode = KeyCode::KEY_CAPSLOCK;
 
 /// In each of them so many lines must come out whole.
 const LINES: usize = 50;
@@ -49,8 +50,7 @@ fn every_character_is_whole_in_every_layout() {
     for (layout, caps) in [("us", false), ("us", true), ("de", false), ("de", true), ("us,ru", false)] {
         screen.layout(layout);
         if caps {
-            screen.key(CAPS, true);
-            screen.key(CAPS, false);
+            screen.tap(CAPS);
         }
         assert_eq!(screen.caps_lock(), caps);
         for number in 0..LINES {
@@ -63,8 +63,7 @@ fn every_character_is_whole_in_every_layout() {
         }
         assert_eq!(screen.caps_lock(), caps, "Caps Lock is as it was");
         if caps {
-            screen.key(CAPS, true);
-            screen.key(CAPS, false);
+            screen.tap(CAPS);
         }
         assert_eq!(terminal.lines(expected.len()), expected, "{layout}, Caps Lock {caps}");
     }
@@ -130,23 +129,25 @@ fn typing_waits_until_the_modifiers_are_up() {
     let screen = screen!("a held Control key");
     let terminal = screen.terminal("Held");
     let mut desktop = desktop(&screen);
-    screen.key(CTRL, true);
+    screen.press(CTRL);
     assert!(!desktop.hands_free(Duration::from_millis(20)).unwrap());
     let waiting = std::thread::spawn(move || desktop.hands_free(LONG));
-    screen.key(CTRL, false);
+    screen.release(CTRL);
     assert!(waiting.join().unwrap().unwrap());
 
-    screen.key(CTRL, true);
+    screen.press(CTRL);
     let mut sink = sink(&screen, "sink = 'type'\nwait_for_modifiers_ms = 60000");
-    let delivering = std::thread::spawn(move || sink.deliver(TAKE, "no shortcut\n"));
-    screen.key(CTRL, false);
+    let delivering =
+        std::thread::spawn(move || sink.wait(&|| true).and_then(|()| sink.deliver(TAKE, "no shortcut\n")));
+    screen.release(CTRL);
     delivering.join().unwrap().unwrap();
     assert_eq!(terminal.lines(1), ["no shortcut"]);
 
-    screen.key(CTRL, true);
+    screen.press(CTRL);
     let mut sink = self::sink(&screen, "sink = 'type'\nwait_for_modifiers_ms = 20");
+    sink.wait(&|| true).unwrap();
     sink.deliver(TAKE, "for the clipboard").unwrap();
-    screen.key(CTRL, false);
+    screen.release(CTRL);
     assert_eq!(screen.clipboard("UTF8_STRING").unwrap(), b"for the clipboard");
     assert_eq!(terminal.lines(1), ["no shortcut"]);
 }

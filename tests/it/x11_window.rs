@@ -5,7 +5,6 @@ use std::time::Duration;
 use ptt_messages::{Moment, Outcome};
 use ptt_tests::hardware_free;
 use ptt_tests::rig::{self, Daemon, DaemonBuilder, Screen};
-use rustix::process::Signal;
 
 const HOLD: Duration = Duration::from_millis(300);
 const TAKES: usize = 50;
@@ -76,8 +75,8 @@ fn a_server_that_is_killed_costs_no_text() {
     let mut daemon = daemon(&display, &texts, "");
     daemon.take(|_| std::thread::sleep(HOLD));
     assert_eq!(terminal.lines(1), ["before"]);
-    screen.server().signal(Signal::KILL);
-    drop((terminal, screen));
+    screen.kill();
+    drop(terminal);
     daemon.take(|_| std::thread::sleep(HOLD));
     let fault = daemon.until("the failed delivery", |event| match event {
         ptt_messages::ControllerEvent::Fault { fault, .. } => Some(fault.message.clone()),
@@ -85,8 +84,7 @@ fn a_server_that_is_killed_costs_no_text() {
     });
     assert!(fault.contains(&display) && fault.contains("`ptt-app retry`"), "{fault}");
 
-    let number = display.trim_start_matches(':');
-    let screen = Screen::start_on(number).expect("the packages were there a moment ago");
+    screen.restart();
     let terminal = screen.terminal("Window");
     daemon.ask("retry").unwrap();
     assert_eq!(terminal.lines(1), ["while it is gone"]);

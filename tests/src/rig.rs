@@ -22,7 +22,6 @@ mod pulse;
 mod remote_desktop;
 mod speech;
 mod x11;
-mod xserver;
 
 use std::fmt;
 use std::io::Write;
@@ -40,7 +39,6 @@ pub use pulse::{Ear, PrivatePulse, Recording};
 pub use remote_desktop::{Formats, Habits, MockRemoteDesktop, Wanted};
 pub use speech::{Spoken, bundled, easy_speech, foreign_speech, model, speech, write_wav};
 pub use x11::{Holder, Screen, Terminal};
-pub use xserver::{PrivateX, XKeys};
 
 /// Set to make every skipped test a failed one: where the rigs are meant to be there.
 pub const REQUIRE_RIGS: &str = "PTT_REQUIRE_RIGS";

@@ -103,7 +103,8 @@ fn shown(event: &ControllerEvent, began: Moment) -> Option<String> {
         | ControllerEvent::Partial { .. }
         | ControllerEvent::Part { .. }
         | ControllerEvent::Ended { .. }
-        | ControllerEvent::Delivered { .. } => None,
+        | ControllerEvent::Delivered { .. }
+        | ControllerEvent::Withdrawn { .. } => None,
     }
 }
 

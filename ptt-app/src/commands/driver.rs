@@ -63,7 +63,8 @@ impl Handler<Posted<OutputCommand>> for Discard {
 
     fn handle(&mut self, message: Posted<OutputCommand>, _: &mut Context<Self>) {
         match message.open("output") {
-            OutputCommand::Aim { .. } => {}
+            // Every text is out at once.
+            OutputCommand::Aim { .. } | OutputCommand::Withdraw { .. } => {}
             OutputCommand::Deliver { take, text: _ } => {
                 self.0.post(OutputEvent::Delivered { take, sink: "discard".into() });
             }

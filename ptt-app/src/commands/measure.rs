@@ -60,7 +60,8 @@ pub(crate) fn next_take(
             | ControllerEvent::Stage { .. }
             | ControllerEvent::Partial { .. }
             | ControllerEvent::Part { .. }
-            | ControllerEvent::Delivered { .. } => {}
+            | ControllerEvent::Delivered { .. }
+            | ControllerEvent::Withdrawn { .. } => {}
         }
     }
 }

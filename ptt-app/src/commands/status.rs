@@ -109,6 +109,7 @@ fn shown(event: &ControllerEvent, colour: bool) -> Option<String> {
         ControllerEvent::Part { component, what } => {
             format!("{}: {}", component.label(), what.as_deref().unwrap_or("closed"))
         }
+        ControllerEvent::Withdrawn { take } => format!("take {take}: withdrawn"),
         ControllerEvent::Stage { .. } | ControllerEvent::Delivered { .. } => return None,
     })
 }

@@ -57,6 +57,7 @@ async fn a_hold_becomes_a_text_and_every_step_of_it_a_measurement() {
             | ControllerEvent::Text { .. }
             | ControllerEvent::Ended { .. }
             | ControllerEvent::Delivered { .. }
+            | ControllerEvent::Withdrawn { .. }
             | ControllerEvent::Fault { .. } => None,
         })
         .collect();

@@ -300,6 +300,7 @@ fn inputs() -> Vec<(Input, &'static str)> {
         timer(TimerKind::Decode { attempt: 2 }),
         OutputEvent::Delivered { take, sink: "stdout".into() }.into(),
         OutputEvent::Failed { take, fault: fault() }.into(),
+        OutputEvent::Withdrawn { take }.into(),
         timer(TimerKind::Undo),
         ResourceEvent::LoadModel.into(),
         ResourceEvent::UnloadModel.into(),

@@ -198,6 +198,7 @@ impl fmt::Display for Effect {
             }
             Self::Output(OutputCommand::Aim { take }) => write!(f, "output:aim{take}"),
             Self::Output(OutputCommand::Deliver { take, .. }) => write!(f, "output:deliver{take}"),
+            Self::Output(OutputCommand::Withdraw { take }) => write!(f, "output:withdraw{take}"),
             Self::Resources(ResourceCommand::Acquire { take }) => write!(f, "resources:acquire{take}"),
             Self::Resources(ResourceCommand::Release { take }) => write!(f, "resources:release{take}"),
             Self::Resources(ResourceCommand::ModelResident(true)) => f.write_str("resources:model_resident"),
@@ -212,6 +213,7 @@ impl fmt::Display for Effect {
                 ControllerEvent::Text { take, .. } => write!(f, "text{take}"),
                 ControllerEvent::Ended { take, outcome } => write!(f, "ended:{}{take}", outcome.label()),
                 ControllerEvent::Delivered { take, .. } => write!(f, "delivered{take}"),
+                ControllerEvent::Withdrawn { take } => write!(f, "withdrawn{take}"),
                 ControllerEvent::Fault { take: Some(take), fault } => {
                     write!(f, "fault:{}{take}", fault.kind.label())
                 }

@@ -108,6 +108,7 @@ input_names! {
     FeedbackFailed "feedback_failed",
     Delivered "delivered",
     OutputFailed "output_failed",
+    Withdrawn "withdrawn",
     StartDeadline "start_deadline",
     MaxDuration "max_duration",
     StopDeadline "stop_deadline",
@@ -157,6 +158,7 @@ impl Input {
             Self::Feedback(FeedbackEvent::Failed(_)) => N::FeedbackFailed,
             Self::Output(OutputEvent::Delivered { .. }) => N::Delivered,
             Self::Output(OutputEvent::Failed { .. }) => N::OutputFailed,
+            Self::Output(OutputEvent::Withdrawn { .. }) => N::Withdrawn,
             Self::Resources(ResourceEvent::Granted { .. }) => N::Granted,
             Self::Resources(ResourceEvent::Refused { .. }) => N::Refused,
             Self::Resources(ResourceEvent::LoadModel) => N::LoadModel,
@@ -185,7 +187,11 @@ impl Input {
             )
             | Self::Stt(SttEvent::Partial { take, .. } | SttEvent::Complete { take, .. })
             | Self::Feedback(FeedbackEvent::Played { take, .. })
-            | Self::Output(OutputEvent::Delivered { take, .. } | OutputEvent::Failed { take, .. })
+            | Self::Output(
+                OutputEvent::Delivered { take, .. }
+                | OutputEvent::Failed { take, .. }
+                | OutputEvent::Withdrawn { take },
+            )
             | Self::Resources(ResourceEvent::Granted { take } | ResourceEvent::Refused { take, .. }) => {
                 Some(*take)
             }

@@ -1,7 +1,8 @@
 //! What the keys do to the machine: take, remember, throw away.
 
 use ptt_messages::{
-    Chime, ControllerEvent, Moment, Outcome, RecorderCommand, ResourceCommand, SttCommand, TakeId,
+    Chime, ControllerEvent, Moment, Outcome, OutputCommand, RecorderCommand, ResourceCommand, SttCommand,
+    TakeId,
 };
 
 use super::effect::{Effects, TimerKind};
@@ -49,7 +50,8 @@ impl Machine {
         }
     }
 
-    /// The cancel key. One that is older than the take's press was not meant for it.
+    /// The cancel key. One that is older than the take's press was not meant for it. Whether a text that is on its way was
+    /// still waiting is for the output to say.
     pub(super) fn cancel(
         &mut self,
         policy: &Policy,
@@ -61,7 +63,11 @@ impl Machine {
         if !matches!(state, S::Idle | S::WaitingForKey) {
             self.forget_remembered(at, out);
         }
-        if state.pressed().is_none_or(|pressed| at < pressed && pressed <= now) {
+        let is_older = |begun: Moment| at < begun && begun <= now;
+        for sent in self.on_the_way.iter().filter(|sent| !is_older(sent.begun)) {
+            out.push(OutputCommand::Withdraw { take: sent.take });
+        }
+        if state.pressed().is_none_or(is_older) {
             return state;
         }
         match state {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ptt_messages::{Clip, Moment, Outcome, Segment, SegmentId, SegmentState, StateName, TakeId, Transcript};
 
 use super::gesture::Gesture;
+use super::policy::ON_THE_WAY;
 
 /// The state with what belongs to it. Ids and values only: whoever owns a device or an engine is told by an effect.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,10 +60,19 @@ pub(super) struct Audio {
     pub length: Duration,
 }
 
+/// A text that the output has.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sent {
+    pub take: TakeId,
+    pub text: Transcript,
+    /// The press, or the wish for a retry: a cancel that is older was not meant for it.
+    pub begun: Moment,
+}
+
 /// What a retry can bring back.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Kept {
-    /// Texts the output could not put out, oldest first.
+    /// Texts the output did not put out, oldest first.
     pub texts: VecDeque<(TakeId, Transcript)>,
     /// Audio of the last take whose recognition failed.
     pub salvaged: Option<Audio>,
@@ -153,6 +163,14 @@ impl Audio {
 }
 
 impl Kept {
+    /// Keeps a text that is not out, and forgets the oldest one where there are many.
+    pub fn keep(&mut self, sent: Option<Sent>) {
+        if self.texts.len() == ON_THE_WAY {
+            self.texts.pop_front();
+        }
+        self.texts.extend(sent.map(|sent| (sent.take, sent.text)));
+    }
+
     /// The audio to try again: of the newer take, if there are two.
     pub fn audio(&mut self) -> Option<Audio> {
         let take = |audio: &Option<Audio>| audio.as_ref().map(|audio| audio.take);

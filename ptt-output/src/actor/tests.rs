@@ -96,10 +96,68 @@ async fn a_sink_that_stands_still_blocks_nobody_and_every_text_is_answered() {
         match told.recv().await {
             Some(OutputEvent::Delivered { .. }) => delivered += 1,
             Some(OutputEvent::Failed { .. }) => refused += 1,
+            Some(OutputEvent::Withdrawn { take }) => panic!("nobody withdrew {take}"),
             None => panic!("the output is gone"),
         }
     }
     assert!((16..=17).contains(&delivered), "{delivered}");
+}
+
+#[actix::test]
+async fn a_text_that_waits_is_withdrawn_and_one_that_goes_is_not() {
+    let ((go, gate), (written, texts), (begun, mut begins)) = (channel(), channel(), unbounded_channel());
+    let (output, mut told) = start_with(&OutputConfig::default(), Box::new(Gated { gate, written, begun }));
+    deliver(&output, 1, "text");
+    // Until it is in the sink's hands it could be withdrawn itself.
+    begins.recv().await.unwrap();
+    deliver(&output, 2, "behind it");
+    deliver(&output, 3, "and behind that");
+    for take in [1, 2, 2, 4] {
+        output.post(OutputCommand::Withdraw { take: TakeId(take) });
+    }
+    assert_eq!(told.recv().await, Some(OutputEvent::Withdrawn { take: TakeId(2) }), "at once");
+    // Asked for again, it is a text like others.
+    deliver(&output, 2, "once more");
+    for _ in 0..3 {
+        go.send(()).unwrap();
+    }
+    for take in [1, 3, 2] {
+        assert!(
+            matches!(told.recv().await, Some(OutputEvent::Delivered { take: of, .. }) if of == TakeId(take))
+        );
+    }
+    assert_eq!(texts.try_iter().collect::<Vec<_>>(), ["text\n", "and behind that\n", "once more\n"]);
+}
+
+#[actix::test]
+async fn a_sink_that_waits_hears_of_the_withdrawal() {
+    struct Held(UnboundedSender<()>);
+    impl Sink for Held {
+        fn name(&self) -> &'static str {
+            "held"
+        }
+
+        fn wait(&mut self, wanted: &dyn Fn() -> bool) -> Result<(), OutputError> {
+            let _ = self.0.send(());
+            while wanted() {
+                std::thread::yield_now();
+            }
+            // Nobody is told of it any more.
+            Err(OutputError::NoDesktop)
+        }
+
+        fn deliver(&mut self, _: TakeId, _: &str) -> Result<(), OutputError> {
+            panic!("it was withdrawn");
+        }
+    }
+    let (waits, mut waiting) = unbounded_channel();
+    let (output, mut told) = start_with(&OutputConfig::default(), Box::new(Held(waits)));
+    for take in 1..=2 {
+        deliver(&output, take, "text");
+        waiting.recv().await.unwrap();
+        output.post(OutputCommand::Withdraw { take: TakeId(take) });
+        assert_eq!(told.recv().await, Some(OutputEvent::Withdrawn { take: TakeId(take) }));
+    }
 }
 
 #[actix::test]
@@ -131,6 +189,8 @@ async fn what_is_wrong_with_the_sink_is_said_at_once() {
 struct Gated {
     gate: Receiver<()>,
     written: Sender<String>,
+    /// Told when a text is in its hands.
+    begun: UnboundedSender<()>,
 }
 
 impl Sink for Gated {
@@ -139,6 +199,7 @@ impl Sink for Gated {
     }
 
     fn deliver(&mut self, _: TakeId, text: &str) -> Result<(), OutputError> {
+        let _ = self.begun.send(());
         let _ = self.gate.recv_timeout(Duration::from_secs(60));
         if text.starts_with("fail") {
             return Err(OutputError::Closed { target: "the gate".to_owned() });
@@ -154,7 +215,7 @@ fn gated(open_for: usize) -> (Box<dyn Sink>, Sender<()>, Receiver<String>) {
         go.send(()).unwrap();
     }
     let (written, texts) = channel();
-    (Box::new(Gated { gate, written }), go, texts)
+    (Box::new(Gated { gate, written, begun: unbounded_channel().0 }), go, texts)
 }
 
 fn start_with(

@@ -7,9 +7,10 @@
 //! * A way is followed by the next one only when it has put out nothing. When the connection breaks, a part may be out,
 //!   and the text is kept for `retry` instead.
 //! * A text whose window has lost the keyboard since the release goes to the clipboard, as one does while the user holds
-//!   a modifier: what would be typed there is not what was meant.
+//!   a modifier, for which `wait` has waited: what would be typed there is not what was meant.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use ptt_messages::TakeId;
 use tracing::{debug, warn};
@@ -21,6 +22,9 @@ use crate::desktop::{Desktop, Opener, Window};
 use crate::error::OutputError;
 use crate::metrics;
 use crate::rule::{Way, rule, ways};
+
+/// How long a text that waits for the user's hands takes to see that it is not wanted any more.
+const LOOK: Duration = Duration::from_millis(30);
 
 /// So many takes can be between their release and their text.
 const AIMS: usize = 16;
@@ -64,6 +68,23 @@ impl DeskSink {
         Self { config: config.clone(), connection, notice: Notice::default(), aims: VecDeque::new() }
     }
 
+    /// Waits until the user holds no modifier, unless the text goes to the clipboard anyway.
+    fn hands_free(&mut self, wanted: &dyn Fn() -> bool) -> Result<(), OutputError> {
+        let config = &self.config;
+        let (desktop, focus) = self.connection.ready()?;
+        let found = focus.as_ref().and_then(|window| rule(&config.rules, &window.app));
+        if ways(config.sink, found) == [Way::Clipboard] {
+            return Ok(());
+        }
+        let end = Instant::now() + config.wait_for_modifiers_ms.millis();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if desktop.hands_free(left.min(LOOK))? || left.is_zero() || !wanted() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Puts the text out by the first way that works.
     fn put(&mut self, aim: Option<&Window>, text: &str) -> Result<Put, OutputError> {
         let config = &self.config;
@@ -103,6 +124,13 @@ impl DeskSink {
         }
         Err(why.expect("there is at least one way"))
     }
+
+    /// A connection that broke is of no use any more.
+    fn forget_lost<T>(&mut self, done: &Result<T, OutputError>) {
+        if matches!(done, Err(OutputError::DesktopLost { .. })) {
+            self.connection.desktop = None;
+        }
+    }
 }
 
 /// Why nothing can be typed now.
@@ -111,9 +139,8 @@ fn obstacle(
     aim: Option<&Window>,
     config: &OutputConfig,
 ) -> Result<Option<OutputError>, OutputError> {
-    let limit = config.wait_for_modifiers_ms.millis();
-    if !desktop.hands_free(limit)? {
-        return Ok(Some(OutputError::ModifiersHeld { limit }));
+    if !desktop.hands_free(Duration::ZERO)? {
+        return Ok(Some(OutputError::ModifiersHeld { limit: config.wait_for_modifiers_ms.millis() }));
     }
     let Some(aim) = aim else { return Ok(None) };
     let moved = desktop.focus()?.is_none_or(|window| window.id != aim.id);
@@ -147,26 +174,25 @@ impl Sink for DeskSink {
         }
     }
 
+    fn wait(&mut self, wanted: &dyn Fn() -> bool) -> Result<(), OutputError> {
+        let waited = self.hands_free(wanted);
+        self.forget_lost(&waited);
+        waited
+    }
+
     fn deliver(&mut self, take: TakeId, text: &str) -> Result<(), OutputError> {
         // For once: a retry is meant for the window that has the keyboard then.
         let at = self.aims.iter().position(|(of, _)| *of == take);
         let aim = at.and_then(|at| self.aims.remove(at)).map(|(_, window)| window);
-        match self.put(aim.as_ref(), text) {
-            Ok(Put { way: Way::Clipboard, why: Some(why) }) => {
-                warn!("the text is in the clipboard: {why}");
-                if self.config.notify {
-                    self.notice.show(&why);
-                }
-                Ok(())
-            }
-            Ok(_) => Ok(()),
-            Err(error) => {
-                if matches!(error, OutputError::DesktopLost { .. }) {
-                    self.connection.desktop = None;
-                }
-                Err(error)
+        let put = self.put(aim.as_ref(), text);
+        self.forget_lost(&put);
+        if let Put { way: Way::Clipboard, why: Some(why) } = put? {
+            warn!("the text is in the clipboard: {why}");
+            if self.config.notify {
+                self.notice.show(&why);
             }
         }
+        Ok(())
     }
 
     fn rest(&mut self) {

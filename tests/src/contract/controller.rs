@@ -107,7 +107,7 @@ pub async fn controller(spawn: impl Fn(&mut dyn FnMut(&Inbox) -> Ports) -> Inbox
         .output
         .until("Deliver", |command| match command {
             OutputCommand::Deliver { text, .. } => Some(text.reveal().to_owned()),
-            OutputCommand::Aim { .. } => None,
+            OutputCommand::Aim { .. } | OutputCommand::Withdraw { .. } => None,
         })
         .await;
     assert_eq!(text, "kept");
@@ -282,7 +282,7 @@ impl Desk {
     async fn delivered(&mut self, take: TakeId) -> String {
         loop {
             match self.output.next().await {
-                OutputCommand::Aim { .. } => {}
+                OutputCommand::Aim { .. } | OutputCommand::Withdraw { .. } => {}
                 OutputCommand::Deliver { take: of, text } => {
                     assert_eq!(of, take, "texts come out in the order of the takes, and nothing else does");
                     return text.reveal().to_owned();

@@ -31,6 +31,23 @@ pub async fn output(spawn: impl Fn(Port<OutputEvent>) -> Port<OutputCommand>, re
         from += out[from..].find(&text).unwrap_or_else(|| panic!("{text:?} is out of order in {out:?}"));
     }
 
+    promise("sink", "a text that is withdrawn is out or is not, and which of them is told once");
+    let (takes, mut out) = (14..=17, 0);
+    for take in takes.clone().map(TakeId) {
+        commands.post(deliver(take, &format!("text {take} end")));
+        commands.post(OutputCommand::Withdraw { take });
+    }
+    for _ in takes.clone() {
+        match told.next().await {
+            OutputEvent::Delivered { .. } => out += 1,
+            OutputEvent::Withdrawn { .. } => {}
+            OutputEvent::Failed { fault, .. } => panic!("the suite needs a sink that works: {fault}"),
+        }
+    }
+    let written = read();
+    let found = takes.map(TakeId).filter(|take| written.contains(&format!("text {take} end"))).count();
+    assert_eq!(found, out, "{written:?}");
+
     promise("sink", "no control or bidi character reaches the other side");
     commands.post(deliver(TakeId(13), "be\u{7}ep \u{1b}[31mred \u{202e}trebor\u{2066} grüße 你好 😀"));
     delivered(&mut told, TakeId(13)).await;
@@ -55,7 +72,9 @@ pub async fn output_that_fails(spawn: impl Fn(Port<OutputEvent>) -> Port<OutputC
                 assert_tells(&fault, Component::Output);
                 assert!(!fault.message.contains("harbour"), "the words are in the fault: {fault}");
             }
-            other @ OutputEvent::Delivered { .. } => panic!("{other:?} by a sink that cannot"),
+            other @ (OutputEvent::Delivered { .. } | OutputEvent::Withdrawn { .. }) => {
+                panic!("{other:?} by a sink that cannot")
+            }
         }
     }
 }
@@ -71,5 +90,6 @@ async fn delivered(told: &mut Told<OutputEvent>, take: TakeId) {
             assert!(!sink.is_empty(), "a sink has a name");
         }
         OutputEvent::Failed { fault, .. } => panic!("the suite needs a sink that works: {fault}"),
+        OutputEvent::Withdrawn { .. } => panic!("nobody withdrew {take}"),
     }
 }

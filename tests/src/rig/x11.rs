@@ -1,5 +1,5 @@
-//! An X server of the test's own, a terminal whose lines are read back, a hand on the keyboard, and other programs that
-//! own the clipboard. There is no window manager: the test gives the keyboard to a window itself.
+//! An X server of the test's own (Xvfb), a terminal whose lines are read back, a hand on the keyboard (XTEST), and other
+//! programs that own the clipboard. There is no window manager: the test gives the keyboard to a window itself.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,12 +10,15 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use evdev::KeyCode;
+use rustix::process::Signal;
 use tempfile::TempDir;
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
-    Atom, AtomEnum, ConnectionExt as _, CreateWindowAux, EventMask, InputFocus, KEY_PRESS_EVENT,
-    KEY_RELEASE_EVENT, MapState, PropMode, SELECTION_NOTIFY_EVENT, SelectionNotifyEvent, Window, WindowClass,
+    Atom, AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, CreateWindowAux, EventMask, InputFocus,
+    KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MapState, PropMode, SELECTION_NOTIFY_EVENT, SelectionNotifyEvent,
+    Window, WindowClass,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -58,28 +61,35 @@ impl Screen {
         Self::up(command)
     }
 
-    /// The same on a display of this number, where a server was before.
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    ///
-    /// # Panics
-    /// As [`Self::start`].
-    pub fn start_on(number: &str) -> Result<Self, Skip> {
-        let mut command = Command::new("Xvfb");
-        command.args(["-displayfd", "1", &format!(":{number}")]);
-        Self::up(command)
-    }
-
     fn up(mut command: Command) -> Result<Self, Skip> {
         needs(&[("Xvfb", "xvfb"), ("xterm", "xterm"), ("setxkbmap", "x11-xkb-utils")])?;
         command.args(["-screen", "0", "640x480x24", "-nolisten", "tcp"]);
         let mut server = Process::spawn(&mut command).expect("Xvfb can be started");
+        // It writes its number when it is ready.
         let number: u32 =
             server.line(Stream::Out, SOON, |line| line.trim().parse().ok()).expect("Xvfb tells its display");
         let display = format!(":{number}");
         let (conn, _) = x11rb::connect(Some(&display)).expect("the server lets its own test in");
         Ok(Self { conn, server, display })
+    }
+
+    /// Ends it as a crash does.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn kill(&mut self) {
+        self.server.signal(Signal::KILL);
+        await_some("the server's end", SOON, || (!self.server.alive()).then_some(()));
+    }
+
+    /// Starts it again on the same display, after [`Self::kill`].
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn restart(&mut self) {
+        let mut command = Command::new("Xvfb");
+        command.arg(&self.display).args(["-displayfd", "1"]);
+        *self = Self::up(command).expect("the packages were there a moment ago");
     }
 
     /// Its name, such as ":1".
@@ -105,15 +115,53 @@ impl Screen {
         assert!(done.status.success(), "{done:?}");
     }
 
-    /// Presses or lets go of a key, by its code in the usual keymap: 37 is the left Control, 66 is Caps Lock.
+    /// Presses the keys in this order, by XTEST: to every client it is a hand on a keyboard. Returns when the server has them.
     ///
     /// # Panics
     /// When the server is gone.
-    pub fn key(&self, keycode: u8, down: bool) {
-        let kind = if down { KEY_PRESS_EVENT } else { KEY_RELEASE_EVENT };
-        let root = self.conn.setup().roots[0].root;
-        self.conn.xtest_fake_input(kind, keycode, 0, root, 0, 0, 0).expect("the server runs");
-        self.sync();
+    pub fn press(&self, keys: &[KeyCode]) {
+        self.fake(KEY_PRESS_EVENT, keys);
+    }
+
+    /// Lets the keys go in this order.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    pub fn release(&self, keys: &[KeyCode]) {
+        self.fake(KEY_RELEASE_EVENT, keys);
+    }
+
+    /// Presses a key and lets it go.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    pub fn tap(&self, key: KeyCode) {
+        self.press(&[key]);
+        self.release(&[key]);
+    }
+
+    /// A window that has the keyboard, and each press of a key as it gets it, also the repeated ones of a held key.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    #[must_use]
+    pub fn presses(&self) -> Receiver<()> {
+        let (conn, _) = x11rb::connect(Some(&self.display)).expect("the server runs");
+        let window = window(&conn);
+        let aux = ChangeWindowAttributesAux::new().event_mask(EventMask::KEY_PRESS);
+        conn.change_window_attributes(window, &aux).expect("the server runs");
+        conn.map_window(window).expect("the server runs").check().expect("the window is ours");
+        self.focus(window);
+        let (tell, presses) = channel();
+        // Ends with the server, or when nobody listens any more.
+        std::thread::spawn(move || {
+            while let Ok(event) = conn.wait_for_event() {
+                if matches!(event, Event::KeyPress(_)) && tell.send(()).is_err() {
+                    return;
+                }
+            }
+        });
+        presses
     }
 
     /// Whether Caps Lock is on.
@@ -201,6 +249,18 @@ impl Screen {
         let got =
             conn.get_property(true, window, property, AtomEnum::ANY, 0, 1 << 22).expect("the server runs");
         Some(got.reply().expect("the server runs").value)
+    }
+
+    fn fake(&self, kind: u8, keys: &[KeyCode]) {
+        for key in keys {
+            // X11 counts keys from 8.
+            let number = u8::try_from(key.code() + 8).expect("the key has a number on X11");
+            self.conn
+                .xtest_fake_input(kind, number, x11rb::CURRENT_TIME, x11rb::NONE, 0, 0, 0)
+                .expect("the server runs");
+            self.conn.flush().expect("the server runs");
+        }
+        self.sync();
     }
 
     fn find(&self, class: &str) -> Option<Window> {

@@ -11,7 +11,7 @@ use super::watch::Watch;
 use super::*;
 
 /// Every word of the script language that is an input.
-const WORDS: [&str; 36] = [
+const WORDS: [&str; 37] = [
     "enable",
     "disable",
     "retry",
@@ -47,6 +47,7 @@ const WORDS: [&str; 36] = [
     "feedback_failed",
     "delivered",
     "output_failed",
+    "withdrawn",
     "opened",
 ];
 

@@ -159,6 +159,7 @@ pub(super) fn parse(input: &str, at: Moment) -> Input {
         "played" => F::Played { take, chime: Chime::Start, since: at, at }.into(),
         "feedback_failed" => F::Failed(fault(Component::Feedback, FaultKind::Gone)).into(),
         "delivered" => O::Delivered { take, sink: "stdout".into() }.into(),
+        "withdrawn" => O::Withdrawn { take }.into(),
         "output_failed" => O::Failed { take, fault: broken(Component::Output) }.into(),
         other => panic!("{other} is no word of the script language"),
     }

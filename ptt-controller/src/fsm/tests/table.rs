@@ -276,6 +276,31 @@ fn a_failed_output_keeps_the_texts() {
 }
 
 #[test]
+fn escape_withdraws_a_text_that_waits_and_keeps_it() {
+    let said = script(&[LISTEN, PRESS, START, STOP, AUDIO, TEXT]);
+    hold(&[
+        &said,
+        "stale_escape",
+        "+10ms escape | output:withdraw#1",
+        "+2ms withdrawn#1 | chime:cancelled#1@912, withdrawn#1",
+        "withdrawn#1 // told twice",
+        "escape",
+        "retry | output:deliver#1 'hello'",
+        "escape | output:withdraw#1",
+        "delivered#1 | delivered#1 // it was too late",
+        "retry | fault:gone",
+    ]);
+    // Nothing is typed after it, of the takes before either.
+    hold(&[
+        &said,
+        "+100ms press | resources:acquire#2, chime:start#2@1000, stt:load, arm:start_deadline#2, => key_pressed",
+        "escape | output:withdraw#1, chime:cancelled#2@1000, recorder:abort#2, stt:abort#2, arm:cancel_deadline#2, \
+         => recording_cancelled",
+        "withdrawn#1 | chime:cancelled#1@1000, withdrawn#1",
+    ]);
+}
+
+#[test]
 fn a_retry_waits_for_the_take_that_runs_and_works_while_disabled() {
     let failed = "engine_hopeless#1 | stt:abort#1, chime:error#1@900, fault:misconfigured#1, resources:release#1, \
                   ended:salvaged#1, => idle, => waiting_for_key";

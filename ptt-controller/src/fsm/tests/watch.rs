@@ -179,7 +179,7 @@ impl Watch {
                 | Effect::Recorder(_)
                 | Effect::Stt(_)
                 | Effect::Feedback(_)
-                | Effect::Output(OutputCommand::Aim { .. })
+                | Effect::Output(OutputCommand::Aim { .. } | OutputCommand::Withdraw { .. })
                 | Effect::Resources(_)
                 | Effect::Observe(_) => {}
             }
@@ -208,6 +208,15 @@ impl Watch {
         let after = &self.machine;
         let busy = before.take().is_some();
         let unchanged = || effects.is_empty() && before == after;
+        if let Input::Keyboard(K::Cancelled { at }) = input {
+            for sent in before.on_the_way.iter().filter(|sent| *at >= sent.begun) {
+                let withdraw = Effect::from(OutputCommand::Withdraw { take: sent.take });
+                assert!(
+                    effects.iter().any(|effect| *effect == withdraw),
+                    "I8: nothing is typed after a cancel"
+                );
+            }
+        }
         match input {
             Input::Keyboard(K::Cancelled { at }) => match before.state.pressed() {
                 // One that is older than the press was not meant for it; a press that is still to come is no measure.

@@ -226,7 +226,7 @@ impl World {
             | Effect::Recorder(_)
             | Effect::Stt(_)
             | Effect::Feedback(_)
-            | Effect::Output(OutputCommand::Aim { .. })
+            | Effect::Output(OutputCommand::Aim { .. } | OutputCommand::Withdraw { .. })
             | Effect::Resources(_)
             | Effect::Observe(_)
             | Effect::Moved(_) => {}

@@ -170,6 +170,28 @@ fn a_connection_that_breaks_while_typing_keeps_the_text_and_an_idle_one_is_made_
 }
 
 #[test]
+fn the_wait_for_a_held_modifier_ends_with_it_or_when_the_text_is_not_wanted() {
+    let (mut sink, state) = on("term", "sink = \"auto\"\nwait_for_modifiers_ms = 60000");
+    sink.wait(&|| panic!("there is nothing to wait for")).unwrap();
+    state.lock().unwrap().held = true;
+    let looks = std::cell::Cell::new(0);
+    sink.wait(&|| looks.replace(looks.get() + 1) < 2).unwrap();
+    assert_eq!(looks.get(), 3, "it looked until it was not wanted");
+    sink.wait(&|| {
+        state.lock().unwrap().held = false;
+        true
+    })
+    .unwrap();
+    sink.deliver(TAKE, "text").unwrap();
+    assert_eq!(state.lock().unwrap().done, ["type text"]);
+
+    // Not for the clipboard, which no shortcut disturbs.
+    let (mut sink, state) = on("term", "sink = \"clipboard\"\nwait_for_modifiers_ms = 60000");
+    state.lock().unwrap().held = true;
+    sink.wait(&|| panic!("there is nothing to wait for")).unwrap();
+}
+
+#[test]
 fn without_a_desktop_the_text_is_kept() {
     let config = toml::from_str("sink = \"auto\"").unwrap();
     let mut sink = DeskSink::on(&config, || Err(OutputError::NoDesktop));
