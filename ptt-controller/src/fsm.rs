@@ -9,6 +9,7 @@
 //!   as soon as the machine is back in `waiting_for_key`: up to [`policy::REMEMBERED`] of them, in order.
 //! * The cancel key throws away everything that was begun before it, remembered presses too: nothing is typed after it.
 //!   Audio that was already in `processing` can be brought back for a while.
+//! * A take's profile is fixed when it begins and goes with it everywhere, also into a retry.
 //! * A retry puts out all undelivered texts again, under their takes; where there are none, it transcribes the newest
 //!   kept audio again, as a new take with an outcome of its own.
 
@@ -26,9 +27,9 @@ use std::collections::VecDeque;
 
 use ptt_messages::{
     Chime, Component, ControllerCommand as C, ControllerEvent, Fault, FeedbackCommand, FeedbackEvent as F,
-    KeyboardCommand, KeyboardEvent as K, Moment, Outcome, OutputCommand, OutputEvent as O, RecorderCommand,
-    RecorderEvent as Rec, ResourceCommand, ResourceEvent as Res, Segment, StateName, SttCommand,
-    SttEvent as Stt, TakeId, TakeSummary, Transcript,
+    KeyboardCommand, KeyboardEvent as K, Moment, Outcome, OutputCommand, OutputEvent as O, Profile,
+    RecorderCommand, RecorderEvent as Rec, ResourceCommand, ResourceEvent as Res, Segment, StateName,
+    SttCommand, SttEvent as Stt, TakeId, TakeSummary,
 };
 
 pub use effect::{Effect, Effects, Move, Timer, TimerKind};
@@ -39,7 +40,7 @@ use crate::error::ControllerError;
 use gesture::{Edge, Gesture};
 use input::Input as I;
 use policy::{DEAD_AFTER, ENGINE_GRACE, ON_THE_WAY};
-use state::{Audio, Job, Kept, State as S, Take};
+use state::{Audio, Job, Kept, Outgoing, State as S, Take};
 
 /// The push-to-talk state machine.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,11 +55,11 @@ pub struct Machine {
     /// The newest press that meant something: one that is not newer is the same press again.
     newest_press: Option<Moment>,
     /// A press that may be the first tap of two.
-    tapped: Option<Moment>,
+    tapped: Option<(Moment, Profile)>,
     /// Takes whose press came while another one took its time, oldest first.
     remembered: VecDeque<Take>,
     /// Texts that the output has, and has not confirmed.
-    on_the_way: VecDeque<(TakeId, Transcript)>,
+    on_the_way: VecDeque<Outgoing>,
     kept: Kept,
     /// The model that is resident.
     model: Option<String>,
@@ -129,9 +130,13 @@ impl Machine {
                 out.up(Component::Keyboard, backend);
                 unmoved
             }
-            (state, I::Keyboard(K::Pressed { at })) => self.key(policy, now, state, Edge::Down(at), out),
+            (state, I::Keyboard(K::Pressed { at, profile })) => {
+                self.key(policy, now, state, Edge::Down(at, profile), out)
+            }
             (state, I::Keyboard(K::Released { at })) => self.key(policy, now, state, Edge::Up(at), out),
-            (state, I::Keyboard(K::Toggled { at })) => self.key(policy, now, state, Edge::Toggle(at), out),
+            (state, I::Keyboard(K::Toggled { at, profile })) => {
+                self.key(policy, now, state, Edge::Toggle(at, profile), out)
+            }
             (state, I::Keyboard(K::Cancelled { at })) => self.cancel(policy, now, state, at, out),
             (state, I::Keyboard(K::UserLeft { at })) => self.key(policy, now, state, Edge::UserLeft(at), out),
             (state, I::Keyboard(K::Failed(fault))) => {
@@ -256,7 +261,7 @@ impl Machine {
                     return finish(take, Outcome::Empty, out);
                 }
                 let release_to_text = now.since(job.release);
-                self.hand_out(take, text.clone(), out);
+                self.hand_out(Outgoing { take, profile: job.audio.profile, text: text.clone() }, out);
                 out.push(ControllerEvent::Text { take, text, path, release_to_text, timing });
                 out.play(take, Chime::Done, job.release);
                 if policy.once {
@@ -443,17 +448,18 @@ impl Machine {
         finish(take, Outcome::Salvaged, out)
     }
 
-    fn hand_out(&mut self, take: TakeId, text: Transcript, out: &mut Effects) {
+    fn hand_out(&mut self, text: Outgoing, out: &mut Effects) {
         if self.on_the_way.len() == ON_THE_WAY {
             self.on_the_way.pop_front();
         }
-        self.on_the_way.push_back((take, text.clone()));
-        out.push(OutputCommand::Deliver { take, text });
+        self.on_the_way.push_back(text.clone());
+        let Outgoing { take, profile, text } = text;
+        out.push(OutputCommand::Deliver { take, profile, text });
     }
 
     fn output(&mut self, event: O, now: Moment, out: &mut Effects) {
         let (O::Delivered { take, .. } | O::Failed { take, .. }) = &event;
-        let Some(at) = self.on_the_way.iter().position(|(id, _)| id == take) else { return };
+        let Some(at) = self.on_the_way.iter().position(|text| text.take == *take) else { return };
         let text = self.on_the_way.remove(at);
         match event {
             O::Delivered { take, sink } => out.push(ControllerEvent::Delivered { take, sink }),
@@ -471,8 +477,8 @@ impl Machine {
     fn retry(&mut self, policy: &Policy, now: Moment, resting: S, out: &mut Effects) -> S {
         let texts = std::mem::take(&mut self.kept.texts);
         if !texts.is_empty() {
-            for (take, text) in texts {
-                self.hand_out(take, text, out);
+            for text in texts {
+                self.hand_out(text, out);
             }
             return resting;
         }
@@ -480,12 +486,13 @@ impl Machine {
             out.fault(None, ControllerError::NothingToRetry);
             return resting;
         };
-        let take = self.new_take(Gesture::over(now));
+        let take = self.new_take(Gesture::over(now, audio.profile));
         let audio = audio.under(take.id);
         // No microphone is wanted here; the lease tells the resource manager that the model is in use.
         out.push(ResourceCommand::Acquire { take: take.id });
+        tell_profile(&take, out);
         for segment in &audio.heard {
-            out.push(SttCommand::Hear(segment.clone()));
+            out.push(SttCommand::Hear { segment: segment.clone(), profile: audio.profile });
         }
         transcribe(policy, Job { pressed: now, release: now, audio, attempt: 1 }, out)
     }
@@ -493,9 +500,17 @@ impl Machine {
 
 /// Readies everything for a take whose lease was asked for.
 fn prepare(policy: &Policy, take: Take, out: &mut Effects) -> S {
+    tell_profile(&take, out);
     out.push(SttCommand::Load);
     out.arm(take.id, TimerKind::Start, policy.start_deadline);
     S::KeyPressed { take, granted: false }
+}
+
+/// Whoever watches is told what is out of the ordinary only.
+fn tell_profile(take: &Take, out: &mut Effects) {
+    if !take.profile().is_default() {
+        out.push(ControllerEvent::Profile { take: take.id, profile: take.profile() });
+    }
 }
 
 fn not_started(take: TakeId, fault: Fault, now: Moment, out: &mut Effects) -> S {
@@ -506,7 +521,7 @@ fn not_started(take: TakeId, fault: Fault, now: Moment, out: &mut Effects) -> S 
 
 fn stop(policy: &Policy, take: Take, release: Moment, out: &mut Effects) -> S {
     out.push(RecorderCommand::Stop { take: take.id, release });
-    out.push(OutputCommand::Aim { take: take.id });
+    out.push(OutputCommand::Aim { take: take.id, profile: take.profile() });
     out.arm(take.id, TimerKind::Stop, policy.stop_deadline);
     S::RecordingStopped { take, release }
 }
@@ -519,7 +534,7 @@ fn salvage_recording(policy: &Policy, take: Take, fault: Fault, now: Moment, out
 }
 
 fn hear(policy: &Policy, take: &mut Take, segment: Segment, out: &mut Effects) {
-    out.push(SttCommand::Hear(segment.clone()));
+    out.push(SttCommand::Hear { segment: segment.clone(), profile: take.profile() });
     take.keep(segment, policy.retry_audio);
 }
 
@@ -535,7 +550,8 @@ fn audio_ready(
     if summary.has_speech {
         // Not before: the microphone would have heard it.
         out.play(take.id, Chime::Stop, release);
-        let audio = Audio { take: take.id, heard: take.heard, tail, length: summary.length };
+        let (id, profile, length) = (take.id, take.profile(), summary.length);
+        let audio = Audio { take: id, profile, heard: take.heard, tail, length };
         return transcribe(policy, Job { pressed: take.gesture.pressed, release, audio, attempt: 1 }, out);
     }
     out.push(SttCommand::Abort { take: take.id });
@@ -549,7 +565,8 @@ fn audio_ready(
 fn transcribe(policy: &Policy, job: Job, out: &mut Effects) -> S {
     let (take, attempt) = (job.audio.take, job.attempt);
     let deadline = policy.decode_deadline(job.audio.length);
-    out.push(SttCommand::Transcribe { tail: job.audio.tail.clone(), attempt, deadline });
+    let (tail, profile) = (job.audio.tail.clone(), job.audio.profile);
+    out.push(SttCommand::Transcribe { tail, profile, attempt, deadline });
     out.arm(take, TimerKind::Decode { attempt }, deadline + ENGINE_GRACE);
     S::Processing(job)
 }

@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Fault, TakeId, Transcript};
+use crate::{Fault, Profile, TakeId, Transcript};
 
 /// What a sink is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OutputCommand {
     /// The key of this take went up: note which window has the keyboard now, if texts go into windows. Not answered.
-    Aim { take: TakeId },
-    /// Put the text out. Takes are delivered in the order of these commands. Answered by `Delivered` or `Failed`.
-    Deliver { take: TakeId, text: Transcript },
+    Aim { take: TakeId, profile: Profile },
+    /// Put the text out, to where the profile's texts go. Takes are delivered in the order of these commands. Answered by `Delivered` or `Failed`.
+    Deliver { take: TakeId, profile: Profile, text: Transcript },
 }
 
 /// What a sink tells.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ptt_messages::{
     Chime, Clip, Component, ControllerCommand, Fault, FaultKind, FeedbackEvent, KeyboardEvent, Moment,
-    OutputEvent, RecorderEvent, ResourceEvent, Segment, SegmentId, SegmentState, StateName, SttEvent,
-    SttTiming, TakeId, TakeSummary, TextPath, Transcript,
+    OutputEvent, Profile, RecorderEvent, ResourceEvent, Segment, SegmentId, SegmentState, StateName,
+    SttEvent, SttTiming, TakeId, TakeSummary, TextPath, Transcript,
 };
 
 use super::{Effect, Input, InputName, Machine, Policy, Timer, TimerKind};
@@ -207,10 +207,12 @@ fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
 fn situations() -> Vec<Situation> {
     let take = TakeId(1);
     let enable: Input = ControllerCommand::Enable.into();
-    let down: Input = KeyboardEvent::Pressed { at: PRESSED }.into();
+    let down: Input = KeyboardEvent::Pressed { at: PRESSED, profile: Profile::DEFAULT }.into();
     let up: Input = KeyboardEvent::Released { at: PRESSED + Duration::from_secs(1) }.into();
-    let again: Input = KeyboardEvent::Pressed { at: PRESSED + Duration::from_millis(1_500) }.into();
-    let toggle: Input = KeyboardEvent::Toggled { at: PRESSED }.into();
+    let again: Input =
+        KeyboardEvent::Pressed { at: PRESSED + Duration::from_millis(1_500), profile: Profile::DEFAULT }
+            .into();
+    let toggle: Input = KeyboardEvent::Toggled { at: PRESSED, profile: Profile::DEFAULT }.into();
     let escape: Input = KeyboardEvent::Cancelled { at: NOW }.into();
     let granted: Input = ResourceEvent::Granted { take }.into();
     let started: Input = RecorderEvent::Started { take, first_sample: PRESSED }.into();
@@ -273,9 +275,9 @@ fn inputs() -> Vec<(Input, &'static str)> {
         ControllerCommand::Disable.into(),
         ControllerCommand::Retry.into(),
         KeyboardEvent::Listening { backend: "scripted".into() }.into(),
-        KeyboardEvent::Pressed { at: NOW }.into(),
+        KeyboardEvent::Pressed { at: NOW, profile: Profile::DEFAULT }.into(),
         KeyboardEvent::Released { at: NOW }.into(),
-        KeyboardEvent::Toggled { at: NOW }.into(),
+        KeyboardEvent::Toggled { at: NOW, profile: Profile::DEFAULT }.into(),
         KeyboardEvent::Cancelled { at: NOW }.into(),
         KeyboardEvent::UserLeft { at: NOW }.into(),
         KeyboardEvent::Failed(fault()).into(),

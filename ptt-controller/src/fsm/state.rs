@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use ptt_messages::{Clip, Moment, Outcome, Segment, SegmentId, SegmentState, StateName, TakeId, Transcript};
+use ptt_messages::{
+    Clip, Moment, Outcome, Profile, Segment, SegmentId, SegmentState, StateName, TakeId, Transcript,
+};
 
 use super::gesture::Gesture;
 
@@ -54,16 +56,25 @@ pub(super) struct Job {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Audio {
     pub take: TakeId,
+    pub profile: Profile,
     pub heard: VecDeque<Segment>,
     pub tail: Segment,
     pub length: Duration,
+}
+
+/// A text for the output.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Outgoing {
+    pub take: TakeId,
+    pub profile: Profile,
+    pub text: Transcript,
 }
 
 /// What a retry can bring back.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Kept {
     /// Texts the output could not put out, oldest first.
-    pub texts: VecDeque<(TakeId, Transcript)>,
+    pub texts: VecDeque<Outgoing>,
     /// Audio of the last take whose recognition failed.
     pub salvaged: Option<Audio>,
     /// Audio of the last take that was cancelled in `processing`, for a while.
@@ -111,6 +122,10 @@ impl Take {
         Self { id, gesture, heard: VecDeque::new() }
     }
 
+    pub const fn profile(&self) -> Profile {
+        self.gesture.profile
+    }
+
     /// Keeps a committed segment for a retry, and forgets the oldest ones beyond `limit`.
     pub fn keep(&mut self, segment: Segment, limit: Duration) {
         if segment.state != SegmentState::Committed {
@@ -136,7 +151,7 @@ impl Take {
             clip: Clip::empty(),
         };
         let length = self.heard.iter().map(|segment| segment.clip.duration()).sum();
-        Some(Audio { take: self.id, heard: self.heard, tail, length })
+        Some(Audio { take: self.id, profile: self.profile(), heard: self.heard, tail, length })
     }
 }
 
