@@ -8,12 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use ptt_messages::{Moment, OutputEvent, Port, TakeId, Transcript};
+use ptt_messages::{Moment, OutputEvent, Port, Profile, TakeId, Transcript};
 use tracing::{debug, warn};
 
+use crate::OutputConfig;
 use crate::error::OutputError;
 use crate::metrics::{
-    DELIVERED_TOTAL, DELIVERY_FAILURES_TOTAL, DELIVERY_SECONDS, FILTERED_TOTAL, QUEUE_LENGTH,
+    self as names, DELIVERED_TOTAL, DELIVERY_FAILURES_TOTAL, DELIVERY_SECONDS, FILTERED_TOTAL, QUEUE_LENGTH,
 };
 use crate::post::Post;
 use crate::shape::Shaper;
@@ -28,7 +29,7 @@ const REST: Duration = Duration::from_secs(4);
 /// What the thread is to do.
 #[derive(Debug)]
 enum Task {
-    Aim(TakeId),
+    Aim(TakeId, Profile),
     Deliver(Job),
 }
 
@@ -36,6 +37,7 @@ enum Task {
 #[derive(Debug)]
 pub(crate) struct Job {
     pub take: TakeId,
+    pub profile: Profile,
     pub text: Transcript,
     pub sent: Moment,
 }
@@ -49,23 +51,15 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub fn start(
-        sink: Box<dyn Sink>,
-        shaper: Shaper,
-        post: Option<Post>,
-        events: Port<OutputEvent>,
-    ) -> Result<Self, OutputError> {
+    /// `lines`: those of the profiles, the default one's first.
+    pub fn start(lines: Vec<Line>, events: Port<OutputEvent>) -> Result<Self, OutputError> {
         let (tasks, inbox) = sync_channel(CAPACITY);
         let waiting = Arc::new(AtomicUsize::new(0));
         let thread = Thread {
-            seconds: histogram!(DELIVERY_SECONDS, "sink" => sink.name()),
-            delivered: counter!(DELIVERED_TOTAL, "sink" => sink.name()),
             filtered: counter!(FILTERED_TOTAL),
             length: gauge!(QUEUE_LENGTH),
             waiting: Arc::clone(&waiting),
-            sink,
-            shaper,
-            post,
+            lines,
             events,
         };
         thread::Builder::new()
@@ -76,8 +70,8 @@ impl Queue {
     }
 
     /// Has the sink aim. Never blocks; where the thread stands still, the text goes out without an aim.
-    pub fn aim(&self, take: TakeId) {
-        let _ = self.tasks.try_send(Task::Aim(take));
+    pub fn aim(&self, take: TakeId, profile: Profile) {
+        let _ = self.tasks.try_send(Task::Aim(take, profile));
     }
 
     /// Hands a text over. Never blocks.
@@ -97,74 +91,47 @@ impl Queue {
     }
 }
 
-/// What the thread owns.
-struct Thread {
+/// The way of one profile's texts: what becomes of them, and where they go.
+pub(crate) struct Line {
     sink: Box<dyn Sink>,
     shaper: Shaper,
     post: Option<Post>,
-    events: Port<OutputEvent>,
-    waiting: Arc<AtomicUsize>,
     seconds: Histogram,
     delivered: Counter,
-    filtered: Counter,
-    length: Gauge,
 }
 
-impl Thread {
-    fn run(mut self, inbox: &Receiver<Task>) {
-        let mut tired = false;
-        loop {
-            let task = if tired { inbox.recv_timeout(REST) } else { inbox.recv().map_err(Into::into) };
-            match task {
-                Ok(Task::Aim(take)) => self.sink.aim(take),
-                Ok(Task::Deliver(job)) => {
-                    self.job(&job);
-                    tired = true;
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.sink.rest();
-                    tired = false;
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-        }
+impl Line {
+    /// Into this sink, shaped as the configuration says.
+    ///
+    /// # Errors
+    /// [`OutputError::NoPostCommand`].
+    pub fn open(config: &OutputConfig, sink: Box<dyn Sink>) -> Result<Self, OutputError> {
+        names::describe(sink.name());
+        Ok(Self {
+            seconds: histogram!(DELIVERY_SECONDS, "sink" => sink.name()),
+            delivered: counter!(DELIVERED_TOTAL, "sink" => sink.name()),
+            sink,
+            shaper: Shaper::new(config),
+            post: Post::open(config)?,
+        })
     }
 
-    fn job(&mut self, job: &Job) {
-        let outcome = self.deliver(job.take, &job.text);
-        self.seconds.record(Moment::now().since(job.sent));
-        self.length.set((self.waiting.fetch_sub(1, Ordering::Relaxed) - 1) as f64);
-        let sink = self.sink.name();
-        let event = match outcome {
-            Ok(()) => {
-                self.delivered.increment(1);
-                OutputEvent::Delivered { take: job.take, sink: sink.to_owned() }
-            }
-            Err(error) => {
-                debug!(take = %job.take, sink, %error, "not delivered");
-                let kind = error.kind().label();
-                counter!(DELIVERY_FAILURES_TOTAL, "sink" => sink, "kind" => kind).increment(1);
-                OutputEvent::Failed { take: job.take, fault: error.undelivered() }
-            }
-        };
-        self.events.post_patiently(event);
-    }
-
-    /// A text of which nothing is left is delivered by writing nothing.
-    fn deliver(&mut self, take: TakeId, text: &Transcript) -> Result<(), OutputError> {
+    /// Puts a text out; tells whether the filter changed something. A text of which nothing is left is delivered by writing
+    /// nothing.
+    fn deliver(&mut self, take: TakeId, text: &Transcript) -> (bool, Result<(), OutputError>) {
         let draft = self.shaper.draft(text.reveal());
         let posted = self.post(&draft.text);
         let now = Moment::now();
         let finished = self.shaper.finish(&posted, now);
-        if draft.filtered || finished.filtered {
-            self.filtered.increment(1);
-        }
+        let filtered = draft.filtered || finished.filtered;
         if finished.text.is_empty() {
-            return Ok(());
+            return (filtered, Ok(()));
         }
-        self.sink.deliver(take, &finished.text)?;
-        self.shaper.delivered(&finished.text, now);
-        Ok(())
+        let put = self.sink.deliver(take, &finished.text);
+        if put.is_ok() {
+            self.shaper.delivered(&finished.text, now);
+        }
+        (filtered, put)
     }
 
     /// What the post-process command makes of a text, where there is one and it does.
@@ -175,5 +142,66 @@ impl Thread {
             warn!(%fault, "the post-process command failed");
         }
         posted.text
+    }
+}
+
+/// What the thread owns.
+struct Thread {
+    /// Never empty.
+    lines: Vec<Line>,
+    events: Port<OutputEvent>,
+    waiting: Arc<AtomicUsize>,
+    filtered: Counter,
+    length: Gauge,
+}
+
+impl Thread {
+    fn run(mut self, inbox: &Receiver<Task>) {
+        let mut tired = false;
+        loop {
+            let task = if tired { inbox.recv_timeout(REST) } else { inbox.recv().map_err(Into::into) };
+            match task {
+                Ok(Task::Aim(take, profile)) => self.line(profile).sink.aim(take),
+                Ok(Task::Deliver(job)) => {
+                    self.job(&job);
+                    tired = true;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.lines.iter_mut().for_each(|line| line.sink.rest());
+                    tired = false;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// The line of a profile; the default one's where there is no such profile, or one sink for all.
+    fn line(&mut self, profile: Profile) -> &mut Line {
+        let at = if profile.index() < self.lines.len() { profile.index() } else { 0 };
+        &mut self.lines[at]
+    }
+
+    fn job(&mut self, job: &Job) {
+        let line = self.line(job.profile);
+        let (filtered, outcome) = line.deliver(job.take, &job.text);
+        line.seconds.record(Moment::now().since(job.sent));
+        let sink = line.sink.name();
+        let event = match outcome {
+            Ok(()) => {
+                line.delivered.increment(1);
+                OutputEvent::Delivered { take: job.take, sink: sink.to_owned() }
+            }
+            Err(error) => {
+                debug!(take = %job.take, sink, %error, "not delivered");
+                let kind = error.kind().label();
+                counter!(DELIVERY_FAILURES_TOTAL, "sink" => sink, "kind" => kind).increment(1);
+                OutputEvent::Failed { take: job.take, fault: error.undelivered() }
+            }
+        };
+        if filtered {
+            self.filtered.increment(1);
+        }
+        self.length.set((self.waiting.fetch_sub(1, Ordering::Relaxed) - 1) as f64);
+        self.events.post_patiently(event);
     }
 }
