@@ -64,7 +64,7 @@ impl Handler<Posted<OutputCommand>> for Discard {
     fn handle(&mut self, message: Posted<OutputCommand>, _: &mut Context<Self>) {
         match message.open("output") {
             OutputCommand::Aim { .. } => {}
-            OutputCommand::Deliver { take, text: _ } => {
+            OutputCommand::Deliver { take, .. } => {
                 self.0.post(OutputEvent::Delivered { take, sink: "discard".into() });
             }
         }
