@@ -116,6 +116,8 @@ Seven states; every input that does something in one of them, with what follows.
 neither does an answer that carries the id of another take. A row with an empty `next` stays in its state; a path is
 walked in one step. Settings are the default ones (mode `hold`); a take in mode `toggle` or `double_tap`, or in mode
 `auto` after a short tap, is the one that is *toggled*. In mode `double_tap` a first tap is only noted.
+The effects are those of the default profile. A take of another one says so as it begins (`profile#1/2`), and its engine and its
+output are told each time (`stt:hear#1/2`); a press of any chord ends a toggled take.
 
 `idle → waiting_for_key` by `still_enabled` is the end of every take: the machine listens again at once. After
 `disable_ptt`, and after the first text with `once`, it stays in `idle`, and the keyboard, the recorder and the chimes

@@ -118,9 +118,7 @@ impl Signal {
             | Self::Back { at } => *at,
         }
     }
-}
 
-impl Signal {
     /// When a key went down, if that is what it tells.
     const fn goes_down(&self) -> Option<Moment> {
         match self {

@@ -1,8 +1,8 @@
 //! The desktop's portal, `org.freedesktop.portal.GlobalShortcuts`: the one way to a key under Wayland that needs no permission
 //! beside the user's own word in a dialog, and sees no other key.
 //!
-//! * The whole chord is one shortcut, `talk`, and that of a profile another, `talk-NAME`; the cancel key is `cancel`. Activated and Deactivated become edges of all
-//!   keys of the chord, so that the tracker's rules hold here too.
+//! * The whole chord is one shortcut, `talk`, that of a profile another, `talk-NAME`, and the cancel key one more, `cancel`.
+//!   Activated and Deactivated become edges of all keys of the chord, so that the tracker's rules hold here too.
 //! * Which keys it really is is the desktop's and the user's choice; the configured chord is only proposed, where the portal has
 //!   words for it ([`trigger`]). A bare Escape is not: it would be taken from every program, all the time.
 //! * A desktop that tells presses only is found out at its second press ([`gesture`]); from then on a press toggles.
@@ -45,8 +45,8 @@ const CANCEL: &str = "cancel";
 /// The kernel's code of Escape.
 const ESCAPE: u16 = 1;
 
-/// The one device there is.
-const DESKTOP: DeviceId = DeviceId(0);
+/// The device of the cancel key. Each chord is a device of its own: two may share a key, and each holds it for itself.
+const CANCEL_KEY: DeviceId = DeviceId(u32::MAX);
 
 /// A session of the portal with the shortcuts bound.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl PortalSource {
             Told::Activated { shortcut, timestamp } if shortcut == CANCEL => {
                 let at = self.stamp(timestamp, now);
                 if let Some(slot) = self.watched.cancel() {
-                    signals.extend([edge(slot, Edge::Down, at), edge(slot, Edge::Up, at)]);
+                    signals.extend([Edge::Down, Edge::Up].map(|way| edge(CANCEL_KEY, slot, way, at)));
                 }
             }
             Told::Activated { shortcut, timestamp } => {
@@ -124,13 +124,13 @@ impl PortalSource {
                          \"evdev\" or let the desktop call `ptt-app press` and `ptt-app release`"
                     );
                 }
-                self.act(act, &self.watched.chords()[of], at, signals);
+                self.act(act, of, at, signals);
             }
             Told::Deactivated { shortcut, timestamp } => {
                 // Cancel has its edges already; others are not ours.
                 let Some(of) = self.chord_of(&shortcut) else { return Ok(()) };
                 let (at, act) = (self.stamp(timestamp, now), self.gestures[of].deactivated());
-                self.act(act, &self.watched.chords()[of], at, signals);
+                self.act(act, of, at, signals);
             }
             Told::Closed => return Err(PortalError::TakenBack),
             Told::Gone => return Err(PortalError::Gone { reason: "it left the bus".to_owned() }),
@@ -148,9 +148,10 @@ impl PortalSource {
         self.watched.chords().iter().position(|chord| shortcut == name_of(chord))
     }
 
-    fn act(&self, act: Act, chord: &WatchedChord, at: Moment, signals: &mut Vec<Signal>) {
-        let profile = chord.profile;
-        let mut keys = |way| signals.extend(chord.slots.iter().map(|slot| edge(slot, way, at)));
+    fn act(&self, act: Act, of: usize, at: Moment, signals: &mut Vec<Signal>) {
+        let chord = &self.watched.chords()[of];
+        let (profile, device) = (chord.profile, DeviceId(u32::from(chord.profile.0)));
+        let mut keys = |way| signals.extend(chord.slots.iter().map(|slot| edge(device, slot, way, at)));
         match act {
             Act::Down => keys(Edge::Down),
             Act::Up => keys(Edge::Up),
@@ -158,7 +159,7 @@ impl PortalSource {
             Act::FirstToggle => {
                 // In this order: the release of a take that is over means nothing in any mode.
                 signals.push(Signal::Toggled { at, profile });
-                signals.extend(chord.slots.iter().map(|slot| edge(slot, Edge::Up, at)));
+                signals.extend(chord.slots.iter().map(|slot| edge(device, slot, Edge::Up, at)));
             }
         }
     }
@@ -340,6 +341,6 @@ fn is_gone(owner_changed: &Message) -> bool {
     body.deserialize::<(&str, &str, &str)>().is_ok_and(|(name, old, _)| name == PORTAL && !old.is_empty())
 }
 
-fn edge(slot: Slot, edge: Edge, at: Moment) -> Signal {
-    Signal::Key { device: DESKTOP, slot, edge, at }
+fn edge(device: DeviceId, slot: Slot, edge: Edge, at: Moment) -> Signal {
+    Signal::Key { device, slot, edge, at }
 }

@@ -87,10 +87,13 @@ pub(super) fn check_profiles(config: &SttConfig, model: &str, multilingual: bool
 /// # Errors
 /// As [`Language::choose`].
 pub(super) fn check_languages(config: &SttConfig) -> Result<(), SttError> {
-    let name = model_name(Path::new(&config.model));
+    // Not by `model_name`, for which the end of a bare `tiny.en` is that of a file.
+    let file = config.model.rsplit('/').next().unwrap_or_default();
+    let name = file.strip_suffix(".bin").unwrap_or(file);
+    let name = name.strip_prefix("ggml-").unwrap_or(name);
     let multilingual = !(name.ends_with(".en") || name.contains(".en-"));
-    Language::choose(&config.language, &name, multilingual)?;
-    check_profiles(config, &name, multilingual)
+    Language::choose(&config.language, name, multilingual)?;
+    check_profiles(config, name, multilingual)
 }
 
 /// What people call the model in a file.
@@ -126,6 +129,7 @@ mod tests {
             profiles: vec![de],
             ..SttConfig::default()
         };
+        assert!(check_languages(&SttConfig { model: "tiny.en".to_owned(), ..config.clone() }).is_err());
         let error = check_languages(&config).unwrap_err().to_string();
         assert!(error.contains("\"german\"") && error.contains("such as `tiny`"), "{error}");
         assert!(check_languages(&SttConfig { model: "tiny".to_owned(), ..config }).is_ok());
