@@ -66,7 +66,9 @@ fn read(path: &str, events: &Port<KeyboardEvent>) {
     for line in lines.map_while(Result::ok) {
         let at = Moment::now();
         match line.trim() {
-            "down" => events.post_patiently(KeyboardEvent::Pressed { at }),
+            "down" => {
+                events.post_patiently(KeyboardEvent::Pressed { at, profile: ptt_messages::Profile::DEFAULT })
+            }
             "up" => events.post_patiently(KeyboardEvent::Released { at }),
             _ => continue,
         };

@@ -9,6 +9,8 @@ use actix::{Actor, Context, Handler};
 use ptt_messages::{Component, ControllerEvent, Outcome, Port, Posted, StateName, TakeId, TextPath};
 use serde::{Deserialize, Serialize};
 
+use crate::profile::Profiles;
+
 /// Events a follower may lag behind before it loses some.
 const FOLLOWER_BACKLOG: usize = 1_000;
 
@@ -25,6 +27,9 @@ pub struct Status {
     pub model: Option<String>,
     /// The running take, or the last one.
     pub take: Option<TakeId>,
+    /// The name of the running take's profile, where it is not the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// Takes that ended, by outcome.
     pub takes: Vec<(Outcome, u64)>,
     /// Takes whose text was handed out and has not reached its sink.
@@ -52,6 +57,7 @@ pub struct LastText {
 /// Shared by everyone who watches.
 #[derive(Debug, Default)]
 pub struct Board {
+    profiles: Profiles,
     inner: Mutex<Inner>,
     changed: Condvar,
 }
@@ -63,6 +69,18 @@ struct Inner {
 }
 
 impl Board {
+    /// Of a daemon with these profiles, before anything has happened.
+    #[must_use]
+    pub fn new(profiles: Profiles) -> Self {
+        Self { profiles, ..Self::default() }
+    }
+
+    /// What the daemon's profiles are called.
+    #[must_use]
+    pub const fn profiles(&self) -> &Profiles {
+        &self.profiles
+    }
+
     /// The daemon as it is now.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -95,7 +113,7 @@ impl Board {
     /// Takes an event in and hands it on.
     pub fn note(&self, event: &ControllerEvent) {
         let mut inner = self.lock();
-        inner.status.note(event);
+        inner.status.note(event, &self.profiles);
         inner.followers.retain(|f| !matches!(f.try_send(event.clone()), Err(TrySendError::Disconnected(_))));
         self.changed.notify_all();
     }
@@ -113,7 +131,7 @@ impl Status {
         self.takes.iter().find(|(o, _)| *o == outcome).map_or(0, |(_, n)| *n)
     }
 
-    fn note(&mut self, event: &ControllerEvent) {
+    fn note(&mut self, event: &ControllerEvent, profiles: &Profiles) {
         match event {
             ControllerEvent::Transition { take, to, .. } => {
                 self.state = *to;
@@ -128,11 +146,17 @@ impl Status {
                 });
                 self.undelivered.push(*take);
             }
-            ControllerEvent::Ended { outcome, .. } => match self.takes.iter_mut().find(|(o, _)| o == outcome)
-            {
-                Some((_, n)) => *n += 1,
-                None => self.takes.push((*outcome, 1)),
-            },
+            ControllerEvent::Profile { profile, .. } => self.profile = Some(profiles.name(*profile)),
+            ControllerEvent::Ended { take, outcome } => {
+                // Not one that was only remembered.
+                if self.take == Some(*take) {
+                    self.profile = None;
+                }
+                match self.takes.iter_mut().find(|(o, _)| o == outcome) {
+                    Some((_, n)) => *n += 1,
+                    None => self.takes.push((*outcome, 1)),
+                }
+            }
             ControllerEvent::Delivered { take, .. } => {
                 self.undelivered.retain(|known| known != take);
                 self.fault = None;
@@ -212,6 +236,19 @@ mod tests {
         assert_eq!(follower.try_iter().count(), 4);
         board.note(&ControllerEvent::Delivered { take: TakeId(2), sink: "file".into() });
         assert_eq!(board.status().fault, None);
+    }
+
+    #[test]
+    fn the_profile_of_the_running_take_is_named_while_it_runs() {
+        let text = "stt.model = 'tiny'\n[[profile]]\nname = 'german'";
+        let board = Board::new(Profiles::of(&crate::Config::parse(text, "f", [], &[]).unwrap()));
+        board.note(&ControllerEvent::Profile { take: TakeId(1), profile: ptt_messages::Profile(1) });
+        board.note(&moved(StateName::KeyPressed));
+        // A tap that was remembered meanwhile.
+        board.note(&ControllerEvent::Ended { take: TakeId(2), outcome: Outcome::Tap });
+        assert_eq!(board.status().profile.as_deref(), Some("german"));
+        board.note(&ControllerEvent::Ended { take: TakeId(1), outcome: Outcome::Text });
+        assert_eq!(board.status().profile, None);
     }
 
     #[test]

@@ -47,11 +47,11 @@ pub enum Command {
     /// Play a directory of clips in real time through the whole daemon and report WER and latencies.
     Bench(commands::bench::BenchArgs),
     /// Begin a take in the running daemon, as if the chord went down.
-    Press,
+    Press(ProfileArgs),
     /// End the take, as if the chord went up.
     Release,
     /// Begin a take, or end the running one.
-    Toggle,
+    Toggle(ProfileArgs),
     /// Throw the running take away.
     Cancel,
     /// Listen for the chord (again).
@@ -77,6 +77,14 @@ pub enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// Flags of `press` and `toggle`.
+#[derive(Debug, Default, Args)]
+pub struct ProfileArgs {
+    /// A take of this `[[profile]]` instead of the default one.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
 }
 
 /// Flags of `run`.
@@ -133,9 +141,9 @@ fn dispatch(
         Command::Demo(args) => commands::demo::run(&args, load()?),
         Command::Transcribe(args) => commands::transcribe::run(&args, load()?),
         Command::Bench(args) => commands::bench::run(&args, load()?),
-        Command::Press => commands::status::ask(Request::Press),
+        Command::Press(ProfileArgs { profile }) => commands::status::ask(Request::Press { profile }),
         Command::Release => commands::status::ask(Request::Release),
-        Command::Toggle => commands::status::ask(Request::Toggle),
+        Command::Toggle(ProfileArgs { profile }) => commands::status::ask(Request::Toggle { profile }),
         Command::Cancel => commands::status::ask(Request::Cancel),
         Command::Enable => commands::status::ask(Request::Enable),
         Command::Disable => commands::status::ask(Request::Disable),

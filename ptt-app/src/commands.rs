@@ -56,6 +56,7 @@ pub(crate) fn outcome_of_one_take(events: &Receiver<ControllerEvent>) -> Option<
                 return Some(Exit::Failed);
             }
             ControllerEvent::Transition { .. }
+            | ControllerEvent::Profile { .. }
             | ControllerEvent::Stage { .. }
             | ControllerEvent::Partial { .. }
             | ControllerEvent::Part { .. }

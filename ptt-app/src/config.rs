@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::profile::{self, ProfileConfig};
+
 /// The commented default, which `config init` writes. A test holds it equal to [`Config::default`].
 pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
 
@@ -29,6 +31,9 @@ pub struct Config {
     pub feedback: ptt_feedback::FeedbackConfig,
     /// Where texts go.
     pub output: ptt_output::OutputConfig,
+    /// More chords, each with what is different for its takes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub profile: Vec<ProfileConfig>,
     /// Residency and budgets.
     pub resources: ptt_resources::ResourcesConfig,
     /// The Prometheus endpoint.
@@ -187,6 +192,7 @@ impl Config {
                 hint: nearest(e.message()),
             })?;
         }
+        profile::resolve(&mut config, &table)?;
         config.check()?;
         Ok(config)
     }
@@ -215,7 +221,10 @@ impl Config {
                 self.metrics.listen
             )));
         }
-        Ok(())
+        // Said here too, where nothing has been started yet.
+        let contradiction = |why: String| ConfigError::Contradiction(why);
+        self.keyboard.watched().map_err(|e| contradiction(e.to_string()))?;
+        ptt_stt::engine::check_languages(&self.stt).map_err(|e| contradiction(e.to_string()))
     }
 }
 

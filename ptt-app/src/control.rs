@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ptt_messages::{ControllerCommand, KeyboardEvent, Moment, Port, StateName};
+use ptt_messages::{ControllerCommand, KeyboardEvent, Moment, Port, Profile, StateName};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
 use crate::board::{Board, Status};
 use crate::exit_code::{Exit, Failure};
+use crate::profile::Profiles;
 
 /// Longest request in bytes, and how many clients are served at once.
 const REQUEST_LIMIT: u64 = 4_096;
@@ -24,15 +25,23 @@ const CLIENT_LIMIT: usize = 8;
 const REARM: Duration = Duration::from_millis(100);
 
 /// What can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// The chord goes down.
-    Press,
+    /// A chord goes down.
+    Press {
+        /// The name of the profile whose chord it is; without one the default profile.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<String>,
+    },
     /// The chord goes up.
     Release,
     /// Starts a take, or ends the running one.
-    Toggle,
+    Toggle {
+        /// The name of the take's profile; without one the default profile.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<String>,
+    },
     /// Throws the running take away.
     Cancel,
     /// Listens for the chord.
@@ -83,29 +92,47 @@ pub enum Action {
 
 /// Decides what a request at `at` does to a daemon in this `status`, and what to answer.
 #[must_use]
-pub fn answer(request: Request, status: &Status, at: Moment) -> (Action, Reply) {
+pub fn answer(request: &Request, status: &Status, profiles: &Profiles, at: Moment) -> (Action, Reply) {
     let listening = status.state != StateName::Idle;
     let recording = matches!(status.state, StateName::KeyPressed | StateName::Recording);
     match request {
-        Request::Press | Request::Toggle if !listening => {
+        Request::Press { .. } | Request::Toggle { .. } if !listening => {
             (Action::None, Reply::refused("push-to-talk is switched off; `ptt-app enable` switches it on"))
         }
-        Request::Press if recording => (
+        Request::Press { .. } if recording => (
             Action::None,
             Reply::refused(format!(
                 "recording already in progress{}; release or cancel it first",
                 status.take.map_or_else(String::new, |t| format!(" (take {t})"))
             )),
         ),
-        Request::Press => (Action::Key(KeyboardEvent::Pressed { at }), Reply::done()),
+        Request::Press { profile } => {
+            key_of(profile.as_deref(), profiles, |profile| KeyboardEvent::Pressed { at, profile })
+        }
         Request::Release => (Action::Key(KeyboardEvent::Released { at }), Reply::done()),
-        Request::Toggle => (Action::Key(KeyboardEvent::Toggled { at }), Reply::done()),
+        Request::Toggle { profile } => {
+            key_of(profile.as_deref(), profiles, |profile| KeyboardEvent::Toggled { at, profile })
+        }
         Request::Cancel => (Action::Key(KeyboardEvent::Cancelled { at }), Reply::done()),
         Request::Enable => (Action::Command(ControllerCommand::Enable), Reply::done()),
         Request::Disable => (Action::Command(ControllerCommand::Disable), Reply::done()),
         Request::Retry => (Action::Command(ControllerCommand::Retry), Reply::done()),
         Request::Status => (Action::None, Reply { status: Some(status.clone()), ..Reply::done() }),
         Request::Follow => (Action::None, Reply::done()),
+    }
+}
+
+fn key_of(
+    name: Option<&str>,
+    profiles: &Profiles,
+    edge: impl FnOnce(Profile) -> KeyboardEvent,
+) -> (Action, Reply) {
+    match name.map_or(Some(Profile::DEFAULT), |name| profiles.find(name)) {
+        Some(profile) => (Action::Key(edge(profile)), Reply::done()),
+        None => {
+            let name = name.unwrap_or_default();
+            (Action::None, Reply::refused(format!("there is no profile {name:?}; there are: {profiles}")))
+        }
     }
 }
 
@@ -267,13 +294,14 @@ fn serve(stream: &UnixStream, doors: &Doors) -> std::io::Result<()> {
                 return Ok(());
             }
         };
-        if matches!(request, Request::Press | Request::Toggle) {
+        if matches!(request, Request::Press { .. } | Request::Toggle { .. }) {
             // Between two takes the machine is idle for a moment before it listens again: that is not "switched off".
             let _ = doors.board.wait_until(REARM, |status| status.state != StateName::Idle);
         }
         // Subscribed before the answer, so that nothing that follows the answer is missed.
         let events = (request == Request::Follow).then(|| doors.board.follow());
-        let (action, mut reply) = answer(request, &doors.board.status(), Moment::now());
+        let (action, mut reply) =
+            answer(&request, &doors.board.status(), doors.board.profiles(), Moment::now());
         let delivered = match action {
             Action::Key(edge) => doors.keys.post_patiently(edge),
             Action::Command(command) => {
@@ -309,27 +337,53 @@ mod tests {
         let at = Moment::from_millis(5);
         let key = |edge| (Action::Key(edge), true);
         let no = (Action::None, false);
+        let press = |name: Option<&str>| Request::Press { profile: name.map(str::to_owned) };
+        let toggle = |name: Option<&str>| Request::Toggle { profile: name.map(str::to_owned) };
+        let (main, german) = (Profile::DEFAULT, Profile(1));
+        let text = "stt.model = 'tiny'\n[[profile]]\nname = 'german'";
+        let profiles = Profiles::of(&crate::Config::parse(text, "f", [], &[]).unwrap());
         for (request, state, expected) in [
-            (Request::Press, StateName::WaitingForKey, key(KeyboardEvent::Pressed { at })),
-            (Request::Press, StateName::Processing, key(KeyboardEvent::Pressed { at })),
-            (Request::Press, StateName::Recording, no.clone()),
-            (Request::Press, StateName::Idle, no.clone()),
-            (Request::Toggle, StateName::Idle, no),
-            (Request::Toggle, StateName::Recording, key(KeyboardEvent::Toggled { at })),
+            (
+                press(Some("german")),
+                StateName::WaitingForKey,
+                key(KeyboardEvent::Pressed { at, profile: german }),
+            ),
+            (
+                press(Some("default")),
+                StateName::WaitingForKey,
+                key(KeyboardEvent::Pressed { at, profile: main }),
+            ),
+            (press(Some("french")), StateName::WaitingForKey, no.clone()),
+            (
+                toggle(Some("german")),
+                StateName::WaitingForKey,
+                key(KeyboardEvent::Toggled { at, profile: german }),
+            ),
+            (press(None), StateName::WaitingForKey, key(KeyboardEvent::Pressed { at, profile: main })),
+            (press(None), StateName::Processing, key(KeyboardEvent::Pressed { at, profile: main })),
+            (press(None), StateName::Recording, no.clone()),
+            (press(None), StateName::Idle, no.clone()),
+            (toggle(None), StateName::Idle, no),
+            (toggle(None), StateName::Recording, key(KeyboardEvent::Toggled { at, profile: main })),
             (Request::Release, StateName::Recording, key(KeyboardEvent::Released { at })),
             (Request::Cancel, StateName::Processing, key(KeyboardEvent::Cancelled { at })),
             (Request::Enable, StateName::Idle, (Action::Command(ControllerCommand::Enable), true)),
             (Request::Retry, StateName::WaitingForKey, (Action::Command(ControllerCommand::Retry), true)),
             (Request::Status, StateName::Idle, (Action::None, true)),
         ] {
-            let (action, reply) = answer(request, &status(state), at);
+            let (action, reply) = answer(&request, &status(state), &profiles, at);
             assert_eq!((action, reply.ok), expected, "{request:?} in {state:?}");
         }
     }
 
     #[test]
     fn a_second_press_says_that_a_recording_runs() {
-        let (_, reply) = answer(Request::Press, &status(StateName::Recording), Moment::default());
+        let (_, reply) = answer(
+            &Request::Press { profile: None },
+            &status(StateName::Recording),
+            &Profiles::default(),
+            Moment::default(),
+        );
         assert_eq!(
             reply.error.as_deref(),
             Some("recording already in progress (take #7); release or cancel it first")
@@ -339,7 +393,8 @@ mod tests {
     #[test]
     fn the_words_of_the_protocol_are_stable() {
         for (line, request) in [
-            (r#"{"do":"press"}"#, Request::Press),
+            (r#"{"do":"press"}"#, Request::Press { profile: None }),
+            (r#"{"do":"toggle","profile":"german"}"#, Request::Toggle { profile: Some("german".into()) }),
             (r#"{"do":"follow"}"#, Request::Follow),
             (r#"{"do":"enable"}"#, Request::Enable),
         ] {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::System;
-use ptt_messages::{ControllerCommand, KeyboardEvent, Moment, StateName};
+use ptt_messages::{ControllerCommand, KeyboardEvent, Moment, Profile, StateName};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 use tracing::{error, info, warn};
@@ -175,7 +175,9 @@ fn watch_signals(app: &App, system: &System, reload: Reload, again: Arc<Next>) -
                     // by this: the daemon no longer listens when it comes.
                     let at = Moment::now();
                     app.inbox.commands.post_patiently(ControllerCommand::Disable);
-                    app.inbox.keyboard.post_patiently(KeyboardEvent::Toggled { at });
+                    app.inbox
+                        .keyboard
+                        .post_patiently(KeyboardEvent::Toggled { at, profile: Profile::DEFAULT });
                     stop_when_idle(&app, &system, FAREWELL);
                 }
             }

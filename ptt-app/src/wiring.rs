@@ -10,6 +10,7 @@ use tracing::error;
 use crate::board::{Board, Observer};
 use crate::builder::{App, AppBuilder};
 use crate::exit_code::{Exit, Failure};
+use crate::profile::Profiles;
 
 /// How long a dead actor can go unnoticed.
 const HEARTBEAT: Duration = Duration::from_millis(250);
@@ -17,7 +18,7 @@ const HEARTBEAT: Duration = Duration::from_millis(250);
 pub(crate) fn spawn(builder: AppBuilder) -> Result<App, Failure> {
     let AppBuilder { config, controller, keyboard, recorder, stt, feedback, output, resources, observers } =
         builder;
-    let board = Arc::new(Board::default());
+    let board = Arc::new(Board::new(Profiles::of(&config)));
     let mut watchers = vec![Observer::start_on(Arc::clone(&board))];
     watchers.extend(observers);
     let mut roles = Some((keyboard, recorder, stt, feedback, output, resources));

@@ -149,6 +149,7 @@ impl Controller {
             ControllerEvent::Part { component, what: None } => {
                 debug!(component = component.label(), "not there")
             }
+            ControllerEvent::Profile { take, profile } => debug!(take = take.0, %profile, "its profile"),
             ControllerEvent::Transition { .. }
             | ControllerEvent::Stage { .. }
             | ControllerEvent::Partial { .. } => {}
@@ -183,9 +184,9 @@ where
 const fn cause(input: &Input) -> Option<Moment> {
     match input {
         Input::Keyboard(
-            KeyboardEvent::Pressed { at }
+            KeyboardEvent::Pressed { at, .. }
             | KeyboardEvent::Released { at }
-            | KeyboardEvent::Toggled { at }
+            | KeyboardEvent::Toggled { at, .. }
             | KeyboardEvent::Cancelled { at }
             | KeyboardEvent::UserLeft { at },
         ) => Some(*at),

@@ -10,6 +10,7 @@
 //! * The cancel key throws away everything that was begun before it, remembered presses too: nothing is typed after it.
 //!   Audio that was already in `processing` can be brought back for a while; a text that still waits to go out is
 //!   withdrawn and kept.
+//! * A take's profile is fixed when it begins and goes with it everywhere, also into a retry.
 //! * A retry puts out all undelivered texts again, under their takes; where there are none, it transcribes the newest
 //!   kept audio again, as a new take with an outcome of its own.
 
@@ -27,9 +28,9 @@ use std::collections::VecDeque;
 
 use ptt_messages::{
     Chime, Component, ControllerCommand as C, ControllerEvent, Fault, FeedbackCommand, FeedbackEvent as F,
-    KeyboardCommand, KeyboardEvent as K, Moment, Outcome, OutputCommand, OutputEvent as O, RecorderCommand,
-    RecorderEvent as Rec, ResourceCommand, ResourceEvent as Res, Segment, StateName, SttCommand,
-    SttEvent as Stt, TakeId, TakeSummary,
+    KeyboardCommand, KeyboardEvent as K, Moment, Outcome, OutputCommand, OutputEvent as O, Profile,
+    RecorderCommand, RecorderEvent as Rec, ResourceCommand, ResourceEvent as Res, Segment, StateName,
+    SttCommand, SttEvent as Stt, TakeId, TakeSummary,
 };
 
 pub use effect::{Effect, Effects, Move, Timer, TimerKind};
@@ -55,7 +56,7 @@ pub struct Machine {
     /// The newest press that meant something: one that is not newer is the same press again.
     newest_press: Option<Moment>,
     /// A press that may be the first tap of two.
-    tapped: Option<Moment>,
+    tapped: Option<(Moment, Profile)>,
     /// Takes whose press came while another one took its time, oldest first.
     remembered: VecDeque<Take>,
     /// Texts that the output has, and has not confirmed.
@@ -130,9 +131,13 @@ impl Machine {
                 out.up(Component::Keyboard, backend);
                 unmoved
             }
-            (state, I::Keyboard(K::Pressed { at })) => self.key(policy, now, state, Edge::Down(at), out),
+            (state, I::Keyboard(K::Pressed { at, profile })) => {
+                self.key(policy, now, state, Edge::Down(at, profile), out)
+            }
             (state, I::Keyboard(K::Released { at })) => self.key(policy, now, state, Edge::Up(at), out),
-            (state, I::Keyboard(K::Toggled { at })) => self.key(policy, now, state, Edge::Toggle(at), out),
+            (state, I::Keyboard(K::Toggled { at, profile })) => {
+                self.key(policy, now, state, Edge::Toggle(at, profile), out)
+            }
             (state, I::Keyboard(K::Cancelled { at })) => self.cancel(policy, now, state, at, out),
             (state, I::Keyboard(K::UserLeft { at })) => self.key(policy, now, state, Edge::UserLeft(at), out),
             (state, I::Keyboard(K::Failed(fault))) => {
@@ -257,7 +262,8 @@ impl Machine {
                     return finish(take, Outcome::Empty, out);
                 }
                 let release_to_text = now.since(job.release);
-                self.hand_out(Sent { take, text: text.clone(), begun: job.pressed }, out);
+                let profile = job.audio.profile;
+                self.hand_out(Sent { take, profile, text: text.clone(), begun: job.pressed }, out);
                 out.push(ControllerEvent::Text { take, text, path, release_to_text, timing });
                 out.play(take, Chime::Done, job.release);
                 if policy.once {
@@ -448,7 +454,8 @@ impl Machine {
         if self.on_the_way.len() == ON_THE_WAY {
             self.on_the_way.pop_front();
         }
-        out.push(OutputCommand::Deliver { take: sent.take, text: sent.text.clone() });
+        let Sent { take, profile, text, .. } = sent.clone();
+        out.push(OutputCommand::Deliver { take, profile, text });
         self.on_the_way.push_back(sent);
     }
 
@@ -474,8 +481,8 @@ impl Machine {
     fn retry(&mut self, policy: &Policy, now: Moment, resting: S, out: &mut Effects) -> S {
         let texts = std::mem::take(&mut self.kept.texts);
         if !texts.is_empty() {
-            for (take, text) in texts {
-                self.hand_out(Sent { take, text, begun: now }, out);
+            for text in texts {
+                self.hand_out(Sent { begun: now, ..text }, out);
             }
             return resting;
         }
@@ -483,12 +490,13 @@ impl Machine {
             out.fault(None, ControllerError::NothingToRetry);
             return resting;
         };
-        let take = self.new_take(Gesture::over(now));
+        let take = self.new_take(Gesture::over(now, audio.profile));
         let audio = audio.under(take.id);
         // No microphone is wanted here; the lease tells the resource manager that the model is in use.
         out.push(ResourceCommand::Acquire { take: take.id });
+        tell_profile(&take, out);
         for segment in &audio.heard {
-            out.push(SttCommand::Hear(segment.clone()));
+            out.push(SttCommand::Hear { segment: segment.clone(), profile: audio.profile });
         }
         transcribe(policy, Job { pressed: now, release: now, audio, attempt: 1 }, out)
     }
@@ -496,9 +504,17 @@ impl Machine {
 
 /// Readies everything for a take whose lease was asked for.
 fn prepare(policy: &Policy, take: Take, out: &mut Effects) -> S {
+    tell_profile(&take, out);
     out.push(SttCommand::Load);
     out.arm(take.id, TimerKind::Start, policy.start_deadline);
     S::KeyPressed { take, granted: false }
+}
+
+/// Whoever watches is told what is out of the ordinary only.
+fn tell_profile(take: &Take, out: &mut Effects) {
+    if !take.profile().is_default() {
+        out.push(ControllerEvent::Profile { take: take.id, profile: take.profile() });
+    }
 }
 
 fn not_started(take: TakeId, fault: Fault, now: Moment, out: &mut Effects) -> S {
@@ -509,7 +525,7 @@ fn not_started(take: TakeId, fault: Fault, now: Moment, out: &mut Effects) -> S 
 
 fn stop(policy: &Policy, take: Take, release: Moment, out: &mut Effects) -> S {
     out.push(RecorderCommand::Stop { take: take.id, release });
-    out.push(OutputCommand::Aim { take: take.id });
+    out.push(OutputCommand::Aim { take: take.id, profile: take.profile() });
     out.arm(take.id, TimerKind::Stop, policy.stop_deadline);
     S::RecordingStopped { take, release }
 }
@@ -522,7 +538,7 @@ fn salvage_recording(policy: &Policy, take: Take, fault: Fault, now: Moment, out
 }
 
 fn hear(policy: &Policy, take: &mut Take, segment: Segment, out: &mut Effects) {
-    out.push(SttCommand::Hear(segment.clone()));
+    out.push(SttCommand::Hear { segment: segment.clone(), profile: take.profile() });
     take.keep(segment, policy.retry_audio);
 }
 
@@ -538,7 +554,8 @@ fn audio_ready(
     if summary.has_speech {
         // Not before: the microphone would have heard it.
         out.play(take.id, Chime::Stop, release);
-        let audio = Audio { take: take.id, heard: take.heard, tail, length: summary.length };
+        let (id, profile, length) = (take.id, take.profile(), summary.length);
+        let audio = Audio { take: id, profile, heard: take.heard, tail, length };
         return transcribe(policy, Job { pressed: take.gesture.pressed, release, audio, attempt: 1 }, out);
     }
     out.push(SttCommand::Abort { take: take.id });
@@ -552,7 +569,8 @@ fn audio_ready(
 fn transcribe(policy: &Policy, job: Job, out: &mut Effects) -> S {
     let (take, attempt) = (job.audio.take, job.attempt);
     let deadline = policy.decode_deadline(job.audio.length);
-    out.push(SttCommand::Transcribe { tail: job.audio.tail.clone(), attempt, deadline });
+    let (tail, profile) = (job.audio.tail.clone(), job.audio.profile);
+    out.push(SttCommand::Transcribe { tail, profile, attempt, deadline });
     out.arm(take, TimerKind::Decode { attempt }, deadline + ENGINE_GRACE);
     S::Processing(job)
 }

@@ -167,8 +167,8 @@ impl Response {
 #[cfg(test)]
 mod tests {
     use ptt_messages::{
-        Clip, ControllerCommand, KeyboardEvent, ResourceEvent, Segment, SegmentId, SegmentState, SttEvent,
-        SttTiming, TakeSummary, TextPath, Transcript,
+        Clip, ControllerCommand, KeyboardEvent, Profile, ResourceEvent, Segment, SegmentId, SegmentState,
+        SttEvent, SttTiming, TakeSummary, TextPath, Transcript,
     };
 
     use super::*;
@@ -180,7 +180,7 @@ mod tests {
         let ms = Duration::from_millis;
         let stage = |stage, took| Reading::Stage(TakeId(1), stage, ms(took));
         bench.at(0, ControllerCommand::Enable);
-        bench.at(1_000, KeyboardEvent::Pressed { at: Moment::from_millis(1_000) });
+        bench.at(1_000, KeyboardEvent::Pressed { at: Moment::from_millis(1_000), profile: Profile::DEFAULT });
         bench.at(1_001, ResourceEvent::Granted { take: TakeId(1) });
         assert_eq!(bench.at(1_004, started()), [stage(Stage::RecordingStart, 4)]);
         assert_eq!(bench.at(1_004, started()), []);
@@ -198,7 +198,7 @@ mod tests {
     fn without_a_chime_the_recording_is_the_response() {
         let mut bench = Bench::default();
         bench.at(0, ControllerCommand::Enable);
-        bench.at(1_000, KeyboardEvent::Pressed { at: Moment::from_millis(1_000) });
+        bench.at(1_000, KeyboardEvent::Pressed { at: Moment::from_millis(1_000), profile: Profile::DEFAULT });
         bench.at(1_001, ResourceEvent::Granted { take: TakeId(1) });
         bench.at(1_004, started());
         bench.at(1_020, KeyboardEvent::Released { at: Moment::from_millis(1_020) });

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use actix::Addr;
-use ptt_messages::{FaultKind, Moment};
+use ptt_messages::{FaultKind, Moment, Profile};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
@@ -21,10 +21,14 @@ async fn a_driven_chord_is_told_with_its_times() {
     let (at, until) = (driver.press(), driver.release());
     driver.cancel();
     let toggled = driver.toggle();
-    assert_eq!(told.recv().await, Some(KeyboardEvent::Pressed { at }), "what was done before is past");
+    assert_eq!(
+        told.recv().await,
+        Some(KeyboardEvent::Pressed { at, profile: Profile::DEFAULT }),
+        "what was done before is past"
+    );
     assert_eq!(told.recv().await, Some(KeyboardEvent::Released { at: until }));
     assert!(matches!(told.recv().await, Some(KeyboardEvent::Cancelled { .. })));
-    assert_eq!(told.recv().await, Some(KeyboardEvent::Toggled { at: toggled }));
+    assert_eq!(told.recv().await, Some(KeyboardEvent::Toggled { at: toggled, profile: Profile::DEFAULT }));
     driver.press();
     driver.unplug();
     assert!(matches!(told.recv().await, Some(KeyboardEvent::Pressed { .. })));
@@ -54,8 +58,10 @@ async fn a_script_plays_through_the_actor() {
     let (events, mut told) = probe();
     spawn(&config, events).unwrap().post(KeyboardCommand::Listen);
     assert_eq!(told.recv().await, Some(listening("scripted")));
-    let (Some(KeyboardEvent::Pressed { at }), Some(KeyboardEvent::Released { at: until })) =
-        (told.recv().await, told.recv().await)
+    let (
+        Some(KeyboardEvent::Pressed { at, profile: Profile::DEFAULT }),
+        Some(KeyboardEvent::Released { at: until }),
+    ) = (told.recv().await, told.recv().await)
     else {
         panic!("a press, then a release")
     };

@@ -1,6 +1,6 @@
-//! Chords, purely: which keys make one, and what edges of those keys mean. No clock, device or thread lives here.
+//! Chords, purely: which keys make them, and what edges of those keys mean. No clock, device or thread lives here.
 //!
-//! A source turns the keys of its devices into [`Slot`]s before it says anything. A key that is neither in the chord nor the
+//! A source turns the keys of its devices into [`Slot`]s before it says anything. A key that is neither in a chord nor the
 //! cancel key has no slot: from there on a typed key cannot even be expressed, let alone logged.
 
 mod tracker;
@@ -9,6 +9,7 @@ mod window;
 use std::fmt;
 use std::str::FromStr;
 
+use ptt_messages::Profile;
 use serde::{Deserialize, Serialize};
 
 pub use tracker::{ChordEvent, ChordTracker, DeviceId, Edge, Signal};
@@ -30,11 +31,37 @@ pub struct Chord(Vec<Key>);
 #[serde(try_from = "String", into = "String")]
 pub struct CancelKey(pub Option<Key>);
 
-/// The keys a source may see: those of the chord, then the cancel key.
+/// The most keys that all chords and the cancel key may be together.
+pub const WATCHED_MAX: usize = 64;
+
+/// The chord of a profile beside the default one's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileChord {
+    /// Whose it is.
+    pub profile: Profile,
+    /// What people call the profile.
+    pub name: String,
+    /// The keys.
+    pub chord: Chord,
+}
+
+/// The keys a source may see: those of the chords, each once, then the cancel key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
     keys: Vec<Key>,
-    chord: usize,
+    chords: Vec<WatchedChord>,
+    cancel: Option<Slot>,
+}
+
+/// A chord by its slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchedChord {
+    /// Whose it is.
+    pub profile: Profile,
+    /// What people call the profile.
+    pub name: String,
+    /// Its keys.
+    pub slots: Slots,
 }
 
 /// Place of a key in [`Watched`].
@@ -43,7 +70,7 @@ pub struct Slot(u8);
 
 /// A set of [`Slot`]s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Slots(u16);
+pub struct Slots(u64);
 
 impl Chord {
     /// The keys, in the order they were written.
@@ -114,25 +141,60 @@ impl From<CancelKey> for String {
 }
 
 impl Watched {
-    /// What `chord` and `cancel` need.
+    /// What the default profile's `chord`, those of `others` and `cancel` need.
     ///
     /// # Errors
-    /// [`KeyboardError::CancelInChord`].
-    pub fn new(chord: &Chord, cancel: CancelKey) -> Result<Self, KeyboardError> {
+    /// [`KeyboardError::CancelInChord`], [`KeyboardError::SameChord`], [`KeyboardError::TooManyKeys`].
+    pub fn new(chord: &Chord, others: &[ProfileChord], cancel: CancelKey) -> Result<Self, KeyboardError> {
         let mut watched = Self::chord_only(chord);
+        for other in others {
+            watched.add(other.profile, &other.name, &other.chord)?;
+        }
         if let Some(key) = cancel.0 {
-            if watched.keys.contains(&key) {
-                return Err(KeyboardError::CancelInChord { key: key.to_string(), chord: chord.to_string() });
+            if let Some(slot) = watched.slot(key.code()) {
+                let chord = watched.chords.iter().find(|chord| chord.slots.has(slot));
+                let chord = chord.map(|chord| watched.describe(chord)).unwrap_or_default();
+                return Err(KeyboardError::CancelInChord { key: key.to_string(), chord });
             }
-            watched.keys.push(key);
+            watched.cancel = Some(watched.put(key)?);
         }
         Ok(watched)
     }
 
-    /// What `chord` needs, without a cancel key.
+    /// What `chord` needs as the only one, without a cancel key.
     #[must_use]
     pub fn chord_only(chord: &Chord) -> Self {
-        Self { keys: chord.0.clone(), chord: chord.0.len() }
+        let slots = (0..).map(Slot).take(chord.0.len()).collect();
+        let name = Profile::DEFAULT_NAME.to_owned();
+        let chords = vec![WatchedChord { profile: Profile::DEFAULT, name, slots }];
+        Self { keys: chord.0.clone(), chords, cancel: None }
+    }
+
+    fn add(&mut self, profile: Profile, name: &str, chord: &Chord) -> Result<(), KeyboardError> {
+        let slots = chord.0.iter().map(|key| self.put(*key)).collect::<Result<Slots, _>>()?;
+        if let Some(same) = self.chords.iter().find(|known| known.slots == slots) {
+            let (one, other) = (same.name.clone(), name.to_owned());
+            return Err(KeyboardError::SameChord { chord: chord.to_string(), one, other });
+        }
+        self.chords.push(WatchedChord { profile, name: name.to_owned(), slots });
+        Ok(())
+    }
+
+    fn put(&mut self, key: Key) -> Result<Slot, KeyboardError> {
+        if let Some(known) = self.slot(key.code()) {
+            return Ok(known);
+        }
+        if self.keys.len() == WATCHED_MAX {
+            return Err(KeyboardError::TooManyKeys { key: key.to_string() });
+        }
+        self.keys.push(key);
+        Ok(Slot(u8::try_from(self.keys.len() - 1).expect("there are 64 slots")))
+    }
+
+    /// The keys of a chord, as a configuration names them.
+    #[must_use]
+    pub fn describe(&self, chord: &WatchedChord) -> String {
+        chord.slots.iter().map(|slot| self.key(slot).to_string()).collect::<Vec<_>>().join("+")
     }
 
     /// The slot of the key with this code; `None` for every key that is none of our business.
@@ -148,25 +210,43 @@ impl Watched {
         self.keys[usize::from(slot.0)]
     }
 
-    /// Every key with its slot: the chord's, then the cancel key.
+    /// Every key with its slot: those of the chords, then the cancel key.
     pub fn iter(&self) -> impl Iterator<Item = (Slot, Key)> {
         (0..).map(Slot).zip(self.keys.iter().copied())
     }
 
-    /// The slots of the chord.
+    /// The chords, the default profile's first.
+    #[must_use]
+    pub fn chords(&self) -> &[WatchedChord] {
+        &self.chords
+    }
+
+    /// The slots of the default profile's chord.
     #[must_use]
     pub fn chord(&self) -> Slots {
-        self.iter().take(self.chord).map(|(slot, _)| slot).collect()
+        self.chords.first().map_or(Slots::NONE, |chord| chord.slots)
+    }
+
+    /// The slots of all chords together.
+    #[must_use]
+    pub fn in_chords(&self) -> Slots {
+        self.chords.iter().fold(Slots::NONE, |all, chord| all.or(chord.slots))
     }
 
     /// The slot of the cancel key.
     #[must_use]
-    pub fn cancel(&self) -> Option<Slot> {
-        self.iter().nth(self.chord).map(|(slot, _)| slot)
+    pub const fn cancel(&self) -> Option<Slot> {
+        self.cancel
     }
 }
 
 impl Slots {
+    /// How many there are.
+    #[must_use]
+    pub const fn count(self) -> u32 {
+        self.0.count_ones()
+    }
+
     /// No slot.
     pub const NONE: Self = Self(0);
 
@@ -208,7 +288,7 @@ impl Slots {
 
     /// Each slot in it.
     pub fn iter(self) -> impl Iterator<Item = Slot> {
-        (0..16).map(Slot).filter(move |slot| self.has(*slot))
+        (0..64).map(Slot).filter(move |slot| self.has(*slot))
     }
 }
 
@@ -257,12 +337,13 @@ mod tests {
             assert_eq!(error.kind(), ptt_messages::FaultKind::Misconfigured);
         }
         let chord: Chord = "Escape+A".parse().unwrap();
-        assert!(Watched::new(&chord, CancelKey("Esc".parse().ok())).is_err());
+        assert!(Watched::new(&chord, &[], CancelKey("Esc".parse().ok())).is_err());
     }
 
     #[test]
     fn only_watched_keys_have_a_slot() {
-        let watched = Watched::new(&"Down+Right".parse().unwrap(), CancelKey("Escape".parse().ok())).unwrap();
+        let watched =
+            Watched::new(&"Down+Right".parse().unwrap(), &[], CancelKey("Escape".parse().ok())).unwrap();
         let slots: Vec<u16> =
             (0..=crate::keys::CODE_MAX).filter(|code| watched.slot(*code).is_some()).collect();
         assert_eq!(slots, [1, 106, 108]);
@@ -271,6 +352,48 @@ mod tests {
             ["Down", "Right"]
         );
         assert_eq!(watched.cancel().map(|slot| watched.key(slot).code()), Some(1));
-        assert_eq!(Watched::new(&"F13".parse().unwrap(), CancelKey(None)).unwrap().cancel(), None);
+        assert_eq!(Watched::new(&"F13".parse().unwrap(), &[], CancelKey(None)).unwrap().cancel(), None);
+    }
+
+    fn others(chords: &[&str]) -> Vec<ProfileChord> {
+        let named = (1..).zip(chords).map(|(n, chord)| ProfileChord {
+            profile: Profile(n),
+            name: format!("p{n}"),
+            chord: chord.parse().unwrap(),
+        });
+        named.collect()
+    }
+
+    #[test]
+    fn chords_share_the_slots_of_their_keys() {
+        let main = "LeftCtrl+Space".parse().unwrap();
+        let escape = CancelKey("Escape".parse().ok());
+        let watched = Watched::new(&main, &others(&["Space+LeftShift+LeftCtrl", "F9"]), escape).unwrap();
+        let keys: Vec<String> = watched.iter().map(|(_, key)| key.to_string()).collect();
+        assert_eq!(keys, ["LeftCtrl", "Space", "LeftShift", "F9", "Escape"]);
+        let chords: Vec<String> = watched.chords().iter().map(|chord| watched.describe(chord)).collect();
+        assert_eq!(chords, ["LeftCtrl+Space", "LeftCtrl+Space+LeftShift", "F9"]);
+        assert_eq!(watched.in_chords().count(), 4);
+    }
+
+    #[test]
+    fn chords_that_contradict_each_other_are_both_named() {
+        let main = "LeftCtrl+Space".parse().unwrap();
+        let escape = CancelKey("Escape".parse().ok());
+        let letters: Vec<String> = (0..8)
+            .map(|n| (1..9).map(|k| format!("Code{}", 200 + 8 * n + k)).collect::<Vec<_>>().join("+"))
+            .collect();
+        let letters: Vec<&str> = letters.iter().map(String::as_str).collect();
+        for (chords, parts) in [
+            (&["F9", "Space+LeftCtrl"][..], &["default", "p2", "Space+LeftCtrl"][..]),
+            (&["F9", "F9"], &["p1", "p2", "F9"]),
+            (&["F9", "LeftAlt+Escape"], &["Escape", "LeftAlt+Escape"]),
+            (&letters, &["64", "fewer"]),
+        ] {
+            let error = Watched::new(&main, &others(chords), escape).unwrap_err();
+            let text = error.to_string();
+            assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+            assert_eq!(error.kind(), ptt_messages::FaultKind::Misconfigured);
+        }
     }
 }

@@ -6,7 +6,7 @@ use ptt_messages::Within;
 use serde::{Deserialize, Serialize};
 
 use crate::KeyboardError;
-use crate::chord::{CancelKey, Chord, Watched};
+use crate::chord::{CancelKey, Chord, ProfileChord, Watched};
 use crate::keys::Key;
 use crate::source::Backend;
 use crate::source::scripted::Script;
@@ -38,6 +38,9 @@ pub struct KeyboardConfig {
     pub script_repeat: Within<1, 1_000_000>,
     /// The pause between two rounds of the script.
     pub script_gap_ms: Within<0, 600_000>,
+    /// The chords of other profiles. No keys of this section: whoever reads `[[profile]]` puts them here.
+    #[serde(skip)]
+    pub profiles: Vec<ProfileChord>,
 }
 
 impl Default for KeyboardConfig {
@@ -55,17 +58,18 @@ impl Default for KeyboardConfig {
             script_file: None,
             script_repeat: Within::new(1),
             script_gap_ms: Within::new(500),
+            profiles: Vec::new(),
         }
     }
 }
 
 impl KeyboardConfig {
-    /// The keys of the chord and the cancel key.
+    /// The keys of the chords and the cancel key.
     ///
     /// # Errors
-    /// [`KeyboardError::CancelInChord`].
+    /// As [`Watched::new`].
     pub fn watched(&self) -> Result<Watched, KeyboardError> {
-        Watched::new(&self.chord, self.cancel)
+        Watched::new(&self.chord, &self.profiles, self.cancel)
     }
 
     /// Whether a device of this name is to be listened to.

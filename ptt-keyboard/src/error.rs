@@ -37,6 +37,24 @@ pub enum KeyboardError {
         /// The chord.
         chord: String,
     },
+    /// Two profiles have one chord.
+    #[error("the profiles {one:?} and {other:?} have the same chord, {chord}; give one of them another")]
+    SameChord {
+        /// The chord.
+        chord: String,
+        /// The name of the first one.
+        one: String,
+        /// The name of the second one.
+        other: String,
+    },
+    /// More keys than there are slots.
+    #[error(
+        "with {key} the chords and the cancel key are more than 64 different keys; use fewer or shorter chords"
+    )]
+    TooManyKeys {
+        /// The first key that is one too many.
+        key: String,
+    },
     /// A step of a script that cannot be read.
     #[error(
         "step {step} of the script, {text:?}, cannot be read: {reason}; write for example \"+100ms down; +2s up\" with \
@@ -146,6 +164,8 @@ impl KeyboardError {
             Self::UnknownKey { .. }
             | Self::BadChord { .. }
             | Self::CancelInChord { .. }
+            | Self::SameChord { .. }
+            | Self::TooManyKeys { .. }
             | Self::BadScript { .. }
             | Self::NoScript
             | Self::ScriptFile { .. }

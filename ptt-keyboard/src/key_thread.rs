@@ -107,10 +107,10 @@ impl KeyThread {
 
     fn tell(&self, event: ChordEvent) -> ControlFlow<()> {
         let (edge, message) = match event {
-            ChordEvent::Pressed { at } => ("pressed", KeyboardEvent::Pressed { at }),
+            ChordEvent::Pressed { at, profile } => ("pressed", KeyboardEvent::Pressed { at, profile }),
             ChordEvent::Released { at } => ("released", KeyboardEvent::Released { at }),
             ChordEvent::Cancelled { at } => ("cancelled", KeyboardEvent::Cancelled { at }),
-            ChordEvent::Toggled { at } => ("toggled", KeyboardEvent::Toggled { at }),
+            ChordEvent::Toggled { at, profile } => ("toggled", KeyboardEvent::Toggled { at, profile }),
             ChordEvent::UserLeft { at } => ("user_left", KeyboardEvent::UserLeft { at }),
         };
         self.events.post_patiently(message);

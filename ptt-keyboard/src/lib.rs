@@ -4,7 +4,7 @@
 //! that reads them, the watch for a user who leaves ([`session`]), and the actor that starts, stops and restarts all that. What does not: what a press *means*. A tap, a
 //! hold and a toggle are the controller's business.
 //!
-//! Nothing in this crate keeps or logs a key that is neither in the chord nor the cancel key. The kernel (evdev) does not even
+//! Nothing in this crate keeps or logs a key that is neither in a chord nor the cancel key. The kernel (evdev) does not even
 //! tell it one; an X server tells the numbers of all keys, and all but these are dropped where they are read; with `swallow` the
 //! keys of an evdev keyboard are passed on as they come.
 #![deny(unsafe_code)]
@@ -29,7 +29,7 @@ use std::sync::{Arc, OnceLock};
 
 use ptt_messages::{KeyboardCommand, KeyboardEvent, Port};
 
-pub use chord::{CancelKey, Chord, ChordEvent, ChordTracker};
+pub use chord::{CancelKey, Chord, ChordEvent, ChordTracker, ProfileChord};
 pub use config::KeyboardConfig;
 pub use error::KeyboardError;
 pub use keys::{Key, KeyName, key_names};
@@ -52,7 +52,7 @@ pub const ACTOR: &str = "keyboard";
 /// Starts the keyboard's actor on the current arbiter. It opens nothing until it is told to [`KeyboardCommand::Listen`].
 ///
 /// # Errors
-/// The configuration contradicts itself: the cancel key is part of the chord, or the script cannot be played.
+/// The configuration contradicts itself: the cancel key is part of a chord, two chords are one, or the script cannot be played.
 pub fn spawn(
     config: &KeyboardConfig,
     events: Port<KeyboardEvent>,

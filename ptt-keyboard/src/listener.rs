@@ -106,8 +106,8 @@ impl Pass<'_> {
         let mut signals = std::mem::take(&mut self.signals);
         // Devices were read one after the other; a chord over two of them wants one order.
         signals.sort_by_key(Signal::at);
-        for signal in signals.drain(..) {
-            tracker.step(signal, &mut self.events);
+        for (n, &signal) in signals.iter().enumerate() {
+            tracker.step_before(signals.get(n + 1), signal, &mut self.events);
             if matches!(signal, Signal::Actual { .. })
                 && self.events.iter().any(|event| matches!(event, ChordEvent::Released { .. }))
             {
@@ -116,6 +116,7 @@ impl Pass<'_> {
             self.tell(hear)?;
             self.tell_key(signal, tracker, now, hear)?;
         }
+        signals.clear();
         self.signals = signals;
         ControlFlow::Continue(())
     }

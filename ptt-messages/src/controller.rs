@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Component, Fault, Moment, Stage, SttTiming, TakeId, TextPath, Transcript};
+use crate::{Component, Fault, Moment, Profile, Stage, SttTiming, TakeId, TextPath, Transcript};
 
 /// What a controller can be asked for, beside the events of the other roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +120,13 @@ pub enum ControllerEvent {
         at: Moment,
         /// From the input's cause (the kernel's timestamp of a key, the sending of a message) to the effects sent.
         took: Duration,
+    },
+    /// The take that begins is of another profile than the default one.
+    Profile {
+        /// The take.
+        take: TakeId,
+        /// Its profile.
+        profile: Profile,
     },
     /// A stage of a take was measured.
     Stage {

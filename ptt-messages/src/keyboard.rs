@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Fault, Moment};
+use crate::{Fault, Moment, Profile};
 
 /// What a keyboard is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,12 +18,12 @@ pub enum KeyboardCommand {
 pub enum KeyboardEvent {
     /// A source is open; `backend` is its name in the configuration.
     Listening { backend: String },
-    /// The last missing key of the chord went down.
-    Pressed { at: Moment },
+    /// The last missing key of this profile's chord went down.
+    Pressed { at: Moment, profile: Profile },
     /// The first key of the held chord went up, or the device that held it is gone.
     Released { at: Moment },
-    /// One event for a whole gesture: starts a take when none runs, ends it when one does.
-    Toggled { at: Moment },
+    /// One event for a whole gesture: starts a take of this profile when none runs, ends any when one does.
+    Toggled { at: Moment, profile: Profile },
     /// The cancel key (Escape) went down.
     Cancelled { at: Moment },
     /// The user left the keyboard: the machine sleeps, the session is locked or in the background. Ends a take however it was

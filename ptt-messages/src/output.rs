@@ -2,15 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Fault, TakeId, Transcript};
+use crate::{Fault, Profile, TakeId, Transcript};
 
 /// What a sink is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OutputCommand {
     /// The key of this take went up: note which window has the keyboard now, if texts go into windows. Not answered.
-    Aim { take: TakeId },
-    /// Put the text out. Takes are delivered in the order of these commands. Answered once, by any event.
-    Deliver { take: TakeId, text: Transcript },
+    Aim { take: TakeId, profile: Profile },
+    /// Put the text out, to where the profile's texts go. Takes are delivered in the order of these commands. Answered once,
+    /// by any event.
+    Deliver { take: TakeId, profile: Profile, text: Transcript },
     /// Do not put the text of this take out, if nothing of it is out yet. The answer to its `Deliver` tells whether that
     /// came in time; there is no other one.
     Withdraw { take: TakeId },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Fault, Segment, TakeId, Transcript};
+use crate::{Fault, Profile, Segment, TakeId, Transcript};
 
 /// What an engine is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,12 +14,12 @@ pub enum SttCommand {
     /// Give the model's memory back. Answered by `Unloaded`.
     Unload,
     /// Decode in the background: a pause or a committed segment of a running take.
-    Hear(Segment),
+    Hear { segment: Segment, profile: Profile },
     /// Speech goes on after the pause at the end of this segment: its background decode may be useless.
     SpeechResumed { take: TakeId, index: u32 },
     /// The rest of the take; the text of the whole take is wanted. Answered by `Complete` or `Failed`.
     /// `attempt` counts from 1; from 2 on a fresh worker is used.
-    Transcribe { tail: Segment, attempt: u32, deadline: Duration },
+    Transcribe { tail: Segment, profile: Profile, attempt: u32, deadline: Duration },
     /// Forget the take and stop what runs for it. Nothing is said about it after this.
     Abort { take: TakeId },
 }

@@ -30,14 +30,14 @@ impl Handler<Posted<OutputCommand>> for Deliverer {
     fn handle(&mut self, message: Posted<OutputCommand>, _: &mut Context<Self>) {
         let sent = message.sent;
         match message.open(NAME) {
-            OutputCommand::Aim { take } => self.queue.aim(take),
+            OutputCommand::Aim { take, profile } => self.queue.aim(take, profile),
             OutputCommand::Withdraw { take } => {
                 if self.queue.withdraw(take) {
                     self.events.post(OutputEvent::Withdrawn { take });
                 }
             }
-            OutputCommand::Deliver { take, text } => {
-                if let Err(error) = self.queue.push(Job { take, text, sent }) {
+            OutputCommand::Deliver { take, profile, text } => {
+                if let Err(error) = self.queue.push(Job { take, profile, text, sent }) {
                     self.events.post(OutputEvent::Failed { take, fault: error.undelivered() });
                 }
             }

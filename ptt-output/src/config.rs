@@ -54,6 +54,9 @@ pub struct OutputConfig {
     pub rules: Vec<Rule>,
     /// What is written in place of what was understood, in this order.
     pub replace: Vec<Replacement>,
+    /// The outputs of the other profiles, whole. No keys of this section: whoever reads `[[profile]]` puts them here.
+    #[serde(skip)]
+    pub profiles: Vec<OutputConfig>,
 }
 
 impl Default for OutputConfig {
@@ -80,6 +83,7 @@ impl Default for OutputConfig {
             notify: true,
             rules: Vec::new(),
             replace: Vec::new(),
+            profiles: Vec::new(),
         }
     }
 }

@@ -24,6 +24,8 @@ mod ticket;
 
 use ptt_messages::{OutputCommand, OutputEvent, Port};
 
+use queue::{Line, Queue};
+
 pub use config::{
     Backend, BadPhrase, Newline, OutputConfig, Phrase, Replacement, Spoken, Trailing, WriteMode,
 };
@@ -38,10 +40,15 @@ pub use sink::{CommandSink, DeskSink, FileSink, Sink, StdoutSink};
 /// What is wrong with the configured sink and can be seen before the first text: no command, a file in a directory
 /// that is not there.
 pub fn spawn(config: &OutputConfig, events: Port<OutputEvent>) -> Result<Port<OutputCommand>, OutputError> {
-    spawn_with(config, sink::open(config)?, events)
+    let mut lines = vec![Line::open(config, sink::open(config)?)?];
+    for profile in &config.profiles {
+        lines.push(Line::open(profile, sink::open(profile)?)?);
+    }
+    start(lines, events)
 }
 
-/// As [`spawn`], with a sink of your own; of the configuration only what becomes of a text before it is used.
+/// As [`spawn`], with a sink of your own for the texts of all profiles; of the configuration only what becomes of a text
+/// before it is used.
 ///
 /// # Errors
 /// [`OutputError::NoThread`], [`OutputError::NoPostCommand`].
@@ -50,8 +57,10 @@ pub fn spawn_with(
     sink: Box<dyn Sink>,
     events: Port<OutputEvent>,
 ) -> Result<Port<OutputCommand>, OutputError> {
-    metrics::describe(sink.name());
-    let (shaper, post) = (shape::Shaper::new(config), post::Post::open(config)?);
-    let queue = queue::Queue::start(sink, shaper, post, events.clone())?;
+    start(vec![Line::open(config, sink)?], events)
+}
+
+fn start(lines: Vec<Line>, events: Port<OutputEvent>) -> Result<Port<OutputCommand>, OutputError> {
+    let queue = Queue::start(lines, events.clone())?;
     Ok(Port::start(actor::NAME, 100, actor::Deliverer::new(queue, events)))
 }

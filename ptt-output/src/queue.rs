@@ -10,12 +10,13 @@ use std::thread;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use ptt_messages::{Moment, OutputEvent, Port, TakeId, Transcript};
+use ptt_messages::{Moment, OutputEvent, Port, Profile, TakeId, Transcript};
 use tracing::{debug, warn};
 
+use crate::OutputConfig;
 use crate::error::OutputError;
 use crate::metrics::{
-    DELIVERED_TOTAL, DELIVERY_FAILURES_TOTAL, DELIVERY_SECONDS, FILTERED_TOTAL, QUEUE_LENGTH,
+    self as names, DELIVERED_TOTAL, DELIVERY_FAILURES_TOTAL, DELIVERY_SECONDS, FILTERED_TOTAL, QUEUE_LENGTH,
 };
 use crate::post::Post;
 use crate::shape::Shaper;
@@ -31,7 +32,7 @@ const REST: Duration = Duration::from_secs(4);
 /// What the thread is to do.
 #[derive(Debug)]
 enum Task {
-    Aim(TakeId),
+    Aim(TakeId, Profile),
     Deliver(Job, Ticket),
 }
 
@@ -39,6 +40,7 @@ enum Task {
 #[derive(Debug)]
 pub(crate) struct Job {
     pub take: TakeId,
+    pub profile: Profile,
     pub text: Transcript,
     pub sent: Moment,
 }
@@ -54,25 +56,11 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub fn start(
-        sink: Box<dyn Sink>,
-        shaper: Shaper,
-        post: Option<Post>,
-        events: Port<OutputEvent>,
-    ) -> Result<Self, OutputError> {
+    /// `lines`: those of the profiles, the default one's first.
+    pub fn start(lines: Vec<Line>, events: Port<OutputEvent>) -> Result<Self, OutputError> {
         let (tasks, inbox) = sync_channel(CAPACITY);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let thread = Thread {
-            seconds: histogram!(DELIVERY_SECONDS, "sink" => sink.name()),
-            delivered: counter!(DELIVERED_TOTAL, "sink" => sink.name()),
-            filtered: counter!(FILTERED_TOTAL),
-            length: gauge!(QUEUE_LENGTH),
-            waiting: Arc::clone(&waiting),
-            sink,
-            shaper,
-            post,
-            events,
-        };
+        let thread = Thread { length: gauge!(QUEUE_LENGTH), waiting: Arc::clone(&waiting), lines, events };
         thread::Builder::new()
             .name("ptt-output".to_owned())
             .spawn(move || thread.run(&inbox))
@@ -81,8 +69,8 @@ impl Queue {
     }
 
     /// Has the sink aim. Never blocks; where the thread stands still, the text goes out without an aim.
-    pub fn aim(&self, take: TakeId) {
-        let _ = self.tasks.try_send(Task::Aim(take));
+    pub fn aim(&self, take: TakeId, profile: Profile) {
+        let _ = self.tasks.try_send(Task::Aim(take, profile));
     }
 
     /// Hands a text over. Never blocks.
@@ -117,58 +105,31 @@ enum Put {
     Withdrawn,
 }
 
-/// What the thread owns.
-struct Thread {
+/// The way of one profile's texts: what becomes of them, and where they go.
+pub(crate) struct Line {
     sink: Box<dyn Sink>,
     shaper: Shaper,
     post: Option<Post>,
-    events: Port<OutputEvent>,
-    waiting: Arc<AtomicUsize>,
     seconds: Histogram,
     delivered: Counter,
     filtered: Counter,
-    length: Gauge,
 }
 
-impl Thread {
-    fn run(mut self, inbox: &Receiver<Task>) {
-        let mut tired = false;
-        loop {
-            let task = if tired { inbox.recv_timeout(REST) } else { inbox.recv().map_err(Into::into) };
-            match task {
-                Ok(Task::Aim(take)) => self.sink.aim(take),
-                Ok(Task::Deliver(job, ticket)) => {
-                    self.job(&job, &ticket);
-                    tired = true;
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.sink.rest();
-                    tired = false;
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-        }
-    }
-
-    fn job(&mut self, job: &Job, ticket: &Ticket) {
-        let outcome = self.deliver(job, ticket);
-        self.length.set((self.waiting.fetch_sub(1, Ordering::Relaxed) - 1) as f64);
-        let sink = self.sink.name();
-        let event = match outcome {
-            Ok(Put::Withdrawn) => return debug!(take = %job.take, sink, "withdrawn"),
-            Ok(Put::Out) => {
-                self.delivered.increment(1);
-                OutputEvent::Delivered { take: job.take, sink: sink.to_owned() }
-            }
-            Err(error) => {
-                debug!(take = %job.take, sink, %error, "not delivered");
-                let kind = error.kind().label();
-                counter!(DELIVERY_FAILURES_TOTAL, "sink" => sink, "kind" => kind).increment(1);
-                OutputEvent::Failed { take: job.take, fault: error.undelivered() }
-            }
-        };
-        self.seconds.record(Moment::now().since(job.sent));
-        self.events.post_patiently(event);
+impl Line {
+    /// Into this sink, shaped as the configuration says.
+    ///
+    /// # Errors
+    /// [`OutputError::NoPostCommand`].
+    pub fn open(config: &OutputConfig, sink: Box<dyn Sink>) -> Result<Self, OutputError> {
+        names::describe(sink.name());
+        Ok(Self {
+            seconds: histogram!(DELIVERY_SECONDS, "sink" => sink.name()),
+            delivered: counter!(DELIVERED_TOTAL, "sink" => sink.name()),
+            filtered: counter!(FILTERED_TOTAL),
+            sink,
+            shaper: Shaper::new(config),
+            post: Post::open(config)?,
+        })
     }
 
     /// A text of which nothing is left is delivered by writing nothing.
@@ -205,5 +166,70 @@ impl Thread {
             warn!(%fault, "the post-process command failed");
         }
         posted.text
+    }
+}
+
+/// What the thread owns.
+struct Thread {
+    /// Never empty.
+    lines: Vec<Line>,
+    events: Port<OutputEvent>,
+    waiting: Arc<AtomicUsize>,
+    length: Gauge,
+}
+
+impl Thread {
+    fn run(mut self, inbox: &Receiver<Task>) {
+        let mut tired = false;
+        loop {
+            let task = if tired { inbox.recv_timeout(REST) } else { inbox.recv().map_err(Into::into) };
+            match task {
+                Ok(Task::Aim(take, profile)) => self.line(profile).sink.aim(take),
+                Ok(Task::Deliver(job, ticket)) => {
+                    self.job(&job, &ticket);
+                    tired = true;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.lines.iter_mut().for_each(|line| line.sink.rest());
+                    tired = false;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// The line of a profile; the default one's where there is no such profile, or one sink for all.
+    fn line(&mut self, profile: Profile) -> &mut Line {
+        let at = if profile.index() < self.lines.len() { profile.index() } else { 0 };
+        &mut self.lines[at]
+    }
+
+    fn job(&mut self, job: &Job, ticket: &Ticket) {
+        let line = self.line(job.profile);
+        let outcome = line.deliver(job, ticket);
+        let (sink, took) = (line.sink.name(), Moment::now().since(job.sent));
+        let event = match outcome {
+            Ok(Put::Withdrawn) => {
+                debug!(take = %job.take, sink, "withdrawn");
+                None
+            }
+            Ok(Put::Out) => {
+                line.delivered.increment(1);
+                Some(OutputEvent::Delivered { take: job.take, sink: sink.to_owned() })
+            }
+            Err(error) => {
+                debug!(take = %job.take, sink, %error, "not delivered");
+                let kind = error.kind().label();
+                counter!(DELIVERY_FAILURES_TOTAL, "sink" => sink, "kind" => kind).increment(1);
+                Some(OutputEvent::Failed { take: job.take, fault: error.undelivered() })
+            }
+        };
+        if event.is_some() {
+            line.seconds.record(took);
+        }
+        self.length.set((self.waiting.fetch_sub(1, Ordering::Relaxed) - 1) as f64);
+        if let Some(event) = event {
+            self.events.post_patiently(event);
+        }
     }
 }

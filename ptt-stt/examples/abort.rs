@@ -34,8 +34,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = (u32::from(frames) / 50).min(20);
     let noise: Vec<f32> = (0..seconds * 16_000).map(|_| random() as f32 / 65_536.0 - 0.5).collect();
     let clip = Clip::new(noise)?;
-    let mut request =
-        DecodeRequest { frames, prompt: Transcript::default(), threads, deadline: Moment::default() };
+    let mut request = DecodeRequest {
+        frames,
+        prompt: Transcript::default(),
+        language: None,
+        threads,
+        deadline: Moment::default(),
+    };
     let mut late = Vec::new();
     let mut whole = Duration::ZERO;
     for round in 0..=times {

@@ -41,6 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let request = DecodeRequest {
             frames,
             prompt: Transcript::default(),
+            language: None,
             threads: if threads == 0 { cores::idle(8) } else { threads },
             deadline: began + Duration::from_secs(60),
         };

@@ -103,11 +103,11 @@ impl Handler<Posted<SttCommand>> for SttActor {
         match message.open(ACTOR) {
             SttCommand::Load => self.worker.order(Order::Load),
             SttCommand::Unload => self.worker.order(Order::Unload),
-            SttCommand::Hear(segment) => self.step(Input::Hear(segment)),
+            SttCommand::Hear { segment, profile } => self.step(Input::Hear(segment, profile)),
             SttCommand::SpeechResumed { take, index } => self.step(Input::SpeechResumed { take, index }),
-            SttCommand::Transcribe { tail, attempt, deadline } => {
+            SttCommand::Transcribe { tail, profile, attempt, deadline } => {
                 let take = tail.id.take;
-                self.step(Input::Transcribe { tail, attempt, deadline });
+                self.step(Input::Transcribe { tail, profile, attempt, deadline });
                 ctx.run_later(deadline + GRACE, move |actor, _| actor.step(Input::Overdue { take, attempt }));
             }
             SttCommand::Abort { take } => self.step(Input::Abort { take }),
@@ -150,7 +150,9 @@ impl Handler<Posted<Report>> for SttActor {
 
 #[cfg(test)]
 mod tests {
-    use ptt_messages::{Clip, FaultKind, Segment, SegmentId, SegmentState, TakeId, TextPath, Within};
+    use ptt_messages::{
+        Clip, FaultKind, Profile, Segment, SegmentId, SegmentState, TakeId, TextPath, Within,
+    };
     use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
     use super::*;
@@ -194,7 +196,12 @@ mod tests {
 
     fn transcribe(take: u64, index: u32, attempt: u32, deadline_ms: u64) -> SttCommand {
         let tail = segment(take, index, SegmentState::Tail);
-        SttCommand::Transcribe { tail, attempt, deadline: Duration::from_millis(deadline_ms) }
+        SttCommand::Transcribe {
+            tail,
+            profile: Profile::DEFAULT,
+            attempt,
+            deadline: Duration::from_millis(deadline_ms),
+        }
     }
 
     async fn text(told: &mut UnboundedReceiver<SttEvent>) -> (u64, String, TextPath) {
@@ -234,7 +241,10 @@ mod tests {
     #[actix::test]
     async fn a_take_is_heard_and_completed() {
         let (stt, mut told) = spawn(&[], 0);
-        stt.post(SttCommand::Hear(segment(1, 0, SegmentState::Committed)));
+        stt.post(SttCommand::Hear {
+            segment: segment(1, 0, SegmentState::Committed),
+            profile: Profile::DEFAULT,
+        });
         stt.post(transcribe(1, 1, 1, 5_000));
         assert_eq!(text(&mut told).await, (1, "One. Two.".to_owned(), TextPath::Tail));
     }

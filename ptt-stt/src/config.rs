@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::ContextRule;
 use crate::engine::{Backend, CannedStep};
-use crate::strategy::{Policy, StrategyKind};
+use crate::strategy::{Policy, Speech, StrategyKind};
 
 /// How speech becomes text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,12 +44,27 @@ pub struct SttConfig {
     pub vocabulary: Vec<String>,
     /// How many words of a take's text so far are the context of its next segment.
     pub prompt_words: Within<0, 100>,
-    /// Canned engine: the texts it gives in turn, from the first again after the last.
+    /// Canned engine: the texts it gives in turn, from the first again after the last; `{language}` in one is the language
+    /// it was asked for.
     pub canned_texts: Vec<String>,
     /// Canned engine: how long a decode takes.
     pub canned_delay_ms: Within<0, 60_000>,
     /// Canned engine: what its decodes do in turn; `ok` after the last.
     pub canned_script: Vec<CannedStep>,
+    /// The other profiles. No keys of this section: whoever reads `[[profile]]` puts them here.
+    #[serde(skip)]
+    pub profiles: Vec<ProfileSpeech>,
+}
+
+/// What another profile than the default one has of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProfileSpeech {
+    /// What people call the profile.
+    pub name: String,
+    /// As [`SttConfig::language`]; `None` for that one.
+    pub language: Option<String>,
+    /// As [`SttConfig::vocabulary`]; `None` for that one.
+    pub vocabulary: Option<Vec<String>>,
 }
 
 impl Default for SttConfig {
@@ -71,6 +86,7 @@ impl Default for SttConfig {
             canned_texts: vec!["This is a canned text.".to_owned()],
             canned_delay_ms: Within::new(0),
             canned_script: Vec::new(),
+            profiles: Vec::new(),
         }
     }
 }
@@ -88,7 +104,11 @@ impl SttConfig {
     /// What the strategy needs of it.
     #[must_use]
     pub fn policy(&self) -> Policy {
-        let words: Vec<&str> = self.vocabulary.iter().map(|w| w.trim()).filter(|w| !w.is_empty()).collect();
+        let mut profiles = vec![Speech { language: None, vocabulary: sentence(&self.vocabulary) }];
+        profiles.extend(self.profiles.iter().map(|profile| Speech {
+            language: profile.language.clone(),
+            vocabulary: sentence(profile.vocabulary.as_ref().unwrap_or(&self.vocabulary)),
+        }));
         Policy {
             kind: self.strategy,
             threads: self.final_threads(),
@@ -100,10 +120,16 @@ impl SttConfig {
                     ContextRule::new(self.context_margin_ms.millis(), self.context_min_ms.millis())
                 }
             }),
-            vocabulary: if words.is_empty() { String::new() } else { format!("{}.", words.join(", ")) },
+            profiles,
             prompt_words: self.prompt_words.get() as usize,
         }
     }
+}
+
+/// The words to know as a prompt.
+fn sentence(words: &[String]) -> String {
+    let words: Vec<&str> = words.iter().map(|w| w.trim()).filter(|w| !w.is_empty()).collect();
+    if words.is_empty() { String::new() } else { format!("{}.", words.join(", ")) }
 }
 
 #[cfg(test)]
@@ -131,8 +157,15 @@ mod tests {
             vocabulary: vec!["Enea ".to_owned(), String::new(), "Compel".to_owned()],
             ..SttConfig::default()
         };
-        assert_eq!(config.policy().vocabulary, "Enea, Compel.");
-        assert!(SttConfig::default().policy().vocabulary.is_empty());
+        let own = |vocabulary| ProfileSpeech { vocabulary, ..ProfileSpeech::default() };
+        let config = SttConfig {
+            profiles: vec![own(None), own(Some(vec!["Fry".to_owned()])), own(Some(vec![]))],
+            ..config
+        };
+        let sentences: Vec<String> =
+            config.policy().profiles.into_iter().map(|speech| speech.vocabulary).collect();
+        assert_eq!(sentences, ["Enea, Compel.", "Enea, Compel.", "Fry.", ""]);
+        assert!(SttConfig::default().policy().profiles[0].vocabulary.is_empty());
         assert!(config.final_threads() >= 1);
     }
 }

@@ -54,6 +54,17 @@ pub enum Backend {
     Canned,
 }
 
+/// Checks, by names alone, that the languages go with the model: what can be told before a model is loaded.
+///
+/// # Errors
+/// A language that does not exist, or another one than English for an English model.
+pub fn check_languages(config: &SttConfig) -> Result<(), SttError> {
+    match config.backend {
+        Backend::Native | Backend::Whisper => limits::check_languages(config),
+        Backend::Canned => Ok(()),
+    }
+}
+
 /// Makes the engine that the configuration names: loads the model and warms it up. Takes 0.1 s to seconds.
 ///
 /// # Errors
@@ -73,6 +84,9 @@ pub struct DecodeRequest {
     pub frames: u16,
     /// What was said before and words to know, as text; may be empty.
     pub prompt: Transcript,
+    /// A language's code or `auto` in place of the one that the engine was opened with. One that [`open`] did not see, or that
+    /// the model does not know, is `auto`.
+    pub language: Option<String>,
     /// Compute threads, at least 1.
     pub threads: usize,
     /// When the result is useless.

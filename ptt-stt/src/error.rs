@@ -27,19 +27,27 @@ pub enum SttError {
     State,
     /// A language Whisper does not know.
     #[error(
-        "`{given}` is no language that Whisper knows; set `stt.language` to `auto` or to a code such as `en` or `de`"
+        "`{given}` is no language that Whisper knows; set `language` to `auto` or to a code such as `en` or `de`"
     )]
     Language {
         /// What the configuration says.
         given: String,
     },
     /// An English model for another language.
-    #[error("the model {model} knows English only, but `stt.language` is `{language}`; choose a model without `.en`, such as `{}`", model.trim_end_matches(".en"))]
+    #[error("the model {model} knows English only, but the language is to be `{language}`; choose a model without `.en`, such as `{}`", model.trim_end_matches(".en"))]
     EnglishOnly {
         /// Name of the model.
         model: String,
         /// What the configuration says.
         language: String,
+    },
+    /// A profile's language does not go with the model.
+    #[error("profile {name:?}: {error}")]
+    OfProfile {
+        /// What people call the profile.
+        name: String,
+        /// What is wrong.
+        error: Box<SttError>,
     },
     /// The engine failed in a decode.
     #[error("the engine failed in a decode (code {code}); the audio is kept, try again")]
@@ -75,6 +83,7 @@ impl SttError {
     pub fn kind(&self) -> FaultKind {
         match self {
             Self::Model(error) => error.kind(),
+            Self::OfProfile { error, .. } => error.kind(),
             Self::Language { .. } | Self::EnglishOnly { .. } | Self::Load { .. } => FaultKind::Misconfigured,
             Self::Timeout { .. } => FaultKind::Timeout,
             Self::State

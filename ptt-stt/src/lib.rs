@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use ptt_messages::{Port, SttCommand, SttEvent};
 
-pub use config::SttConfig;
+pub use config::{ProfileSpeech, SttConfig};
 pub use engine::Backend;
 pub use error::SttError;
 pub use strategy::StrategyKind;
@@ -34,8 +34,9 @@ pub use strategy::StrategyKind;
 /// [`SttCommand::Load`], or at the first decode.
 ///
 /// # Errors
-/// When the worker's thread cannot be started.
+/// When the worker's thread cannot be started, or a language cannot go with the model.
 pub fn spawn(config: &SttConfig, events: Port<SttEvent>) -> Result<Port<SttCommand>, SttError> {
+    engine::check_languages(config)?;
     metrics::describe();
     let for_engine = config.clone();
     actor::SttActor::spawn(config, Arc::new(move || engine::open(&for_engine)), events)

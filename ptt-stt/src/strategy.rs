@@ -13,12 +13,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ptt_messages::{
-    Component, Fault, FaultKind, Moment, Segment, SegmentState, SttEvent, TakeId, TextPath, Transcript,
+    Component, Fault, FaultKind, Moment, Profile, Segment, SegmentState, SttEvent, TakeId, TextPath,
+    Transcript,
 };
 
 use crate::trim;
 use state::{Key, Take, Wanted};
-pub use values::{Assignment, Done, Effect, Failure, Input, JobId, Note, Policy, StrategyKind};
+pub use values::{Assignment, Done, Effect, Failure, Input, JobId, Note, Policy, Speech, StrategyKind};
 
 /// How many takes are remembered: the running one, the one before it, and failed ones that may be tried again.
 const TAKES: usize = 4;
@@ -66,7 +67,7 @@ impl Strategy {
     pub fn step(&mut self, at: Moment, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Hear(segment) => self.hear(segment, &mut effects),
+            Input::Hear(segment, profile) => self.hear(segment, profile, &mut effects),
             Input::SpeechResumed { take, index } => {
                 if let Some(piece) =
                     self.takes.get_mut(&take).and_then(|t| t.pieces.get_mut(&Key::whole(index)))
@@ -74,8 +75,8 @@ impl Strategy {
                     piece.resumed = true;
                 }
             }
-            Input::Transcribe { tail, attempt, deadline } => {
-                self.transcribe(at, tail, attempt, deadline, &mut effects);
+            Input::Transcribe { tail, profile, attempt, deadline } => {
+                self.transcribe((tail, profile), Wanted::new(at, attempt, deadline), &mut effects);
             }
             Input::Abort { take } => self.forget(take, &mut effects),
             Input::Done(done) => self.done(at, done, &mut effects),
@@ -87,12 +88,12 @@ impl Strategy {
         effects
     }
 
-    fn hear(&mut self, segment: Segment, effects: &mut Vec<Effect>) {
+    fn hear(&mut self, segment: Segment, profile: Profile, effects: &mut Vec<Effect>) {
         let id = segment.id.take;
         if !self.takes.contains_key(&id) {
             self.make_room(effects);
         }
-        let take = self.takes.entry(id).or_default();
+        let take = self.takes.entry(id).or_insert_with(|| Take::new(profile));
         if take.sealed {
             return;
         }
@@ -102,29 +103,22 @@ impl Strategy {
         take.put(segment, self.policy.kind == StrategyKind::Live, effects);
     }
 
-    fn transcribe(
-        &mut self,
-        at: Moment,
-        tail: Segment,
-        attempt: u32,
-        deadline: Duration,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn transcribe(&mut self, (tail, profile): (Segment, Profile), wanted: Wanted, effects: &mut Vec<Effect>) {
         let id = tail.id.take;
-        if attempt > 1 {
+        if wanted.attempt > 1 {
             self.renew(effects);
         }
         if !self.takes.contains_key(&id) {
             self.make_room(effects);
         }
         let live = self.policy.kind == StrategyKind::Live;
-        let take = self.takes.entry(id).or_default();
+        let take = self.takes.entry(id).or_insert_with(|| Take::new(profile));
         if !take.sealed {
             let last = tail.id.index;
             take.put(tail, live, effects);
             take.seal(last, live, effects);
         }
-        take.wanted = Some(Wanted::new(at, attempt, deadline));
+        take.wanted = Some(wanted);
     }
 
     fn done(&mut self, at: Moment, done: Done, effects: &mut Vec<Effect>) {
@@ -287,6 +281,7 @@ impl Strategy {
         let Some((id, key, speculative)) = chosen else { return };
         let Some(take) = self.takes.get_mut(&id) else { return };
         let prompt = take.prompt(key, &self.policy);
+        let language = self.policy.speech(take.profile).and_then(|speech| speech.language.clone());
         let Some(piece) = take.pieces.get(&key) else { return };
         let clip = trim::speech(&piece.segment);
         let audio = clip.duration();
@@ -317,7 +312,8 @@ impl Strategy {
             since: at,
         });
         let threads = if background { self.policy.background_threads } else { self.policy.threads };
-        effects.push(Effect::Decode(Assignment { job, clip, frames, prompt, threads, background, deadline }));
+        let job = Assignment { job, clip, frames, prompt, language, threads, background, deadline };
+        effects.push(Effect::Decode(job));
     }
 
     fn forget(&mut self, id: TakeId, effects: &mut Vec<Effect>) {

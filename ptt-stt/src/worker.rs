@@ -192,8 +192,13 @@ fn timed(
     cancel: &CancelFlag,
 ) -> (Result<Decoded, SttError>, Duration) {
     let threads = if manners.idle_cores { cores::idle(job.threads) } else { job.threads };
-    let request =
-        DecodeRequest { frames: job.frames, prompt: job.prompt.clone(), threads, deadline: job.deadline };
+    let request = DecodeRequest {
+        frames: job.frames,
+        prompt: job.prompt.clone(),
+        language: job.language.clone(),
+        threads,
+        deadline: job.deadline,
+    };
     let mut work = || {
         let (began, before) = (Moment::now(), thread_time());
         let result = engine.decode(&job.clip, &request, cancel);

@@ -78,6 +78,39 @@ fn a_shortcut_of_the_desktop_is_the_key() {
 }
 
 #[test]
+fn each_profile_is_a_shortcut_of_its_own() {
+    let Some(bus) = bus("a shortcut for each profile") else { return };
+    let portal = MockPortal::join(&bus, Dialog::Accepted, true);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("german");
+    let mut daemon = daemon(
+        &bus,
+        &format!(
+            "keyboard.backend = 'portal'\nkeyboard.chord = 'LeftCtrl+Space'\n[[profile]]\nname = 'german'\n\
+             chord = 'LeftCtrl+LeftShift+Space'\n[profile.output]\nfile_path = {file:?}"
+        ),
+    );
+    daemon.has("keyboard");
+    let asked: Vec<(String, Option<String>)> = portal.asked();
+    let names: Vec<(&str, Option<&str>)> =
+        asked.iter().map(|(id, keys)| (id.as_str(), keys.as_deref())).collect();
+    let expected =
+        [("talk", Some("CTRL+space")), ("talk-german", Some("CTRL+SHIFT+space")), ("cancel", None)];
+    assert_eq!(names, expected);
+    for shortcut in ["talk", "talk-german"] {
+        portal.press(shortcut);
+        daemon.recording();
+        speak();
+        portal.release(shortcut);
+        let report = daemon.ended();
+        assert_text(&report, &daemon);
+    }
+    let text = || std::fs::read_to_string(&file).ok().filter(|text| text.ends_with('\n'));
+    assert_eq!(rig::await_some("the german text", SOON, text), "heard\n");
+    assert!(daemon.stop().status.success());
+}
+
+#[test]
 fn a_desktop_that_tells_no_release_toggles() {
     let Some(bus) = bus("a desktop that tells no release") else { return };
     let portal = MockPortal::join(&bus, Dialog::Accepted, false);

@@ -22,6 +22,7 @@ mod keyboard;
 mod metrics;
 mod output;
 mod pipeline;
+mod profiles;
 mod pulse;
 mod remote_desktop;
 mod resources;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use ptt_messages::{ControllerEvent, Outcome};
 use ptt_tests::hardware_free;
 use ptt_tests::rig::{
-    self, Daemon, DaemonBuilder, Dialog, Formats, Habits, MockPortal, MockRemoteDesktop, PrivateBus,
-    PrivateX, Process, Skip, Wanted, await_some,
+    self, Daemon, DaemonBuilder, Dialog, Formats, Habits, MockPortal, MockRemoteDesktop, PrivateBus, Process,
+    Screen, Skip, Wanted, await_some,
 };
 use tempfile::TempDir;
 
@@ -244,10 +244,10 @@ fn what_is_missing_is_told_with_what_to_do() {
 fn auto_asks_the_portal_only_where_nothing_better_is_there() {
     let Some((bus, state)) = rigs("auto and the portal") else { return };
     let portal = MockRemoteDesktop::join(&bus, WILLING, theirs());
-    match PrivateX::start() {
+    match Screen::start() {
         Ok(server) => {
             let mut env = bus.env().to_vec();
-            env.extend(server.env().map(|(name, value)| (name, value.to_owned())));
+            env.push(("DISPLAY", server.display().to_owned()));
             let mut daemon = start(env, &state, "heard", AUTO);
             take(&mut daemon);
             daemon.until("the delivery", |event| {

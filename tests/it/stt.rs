@@ -34,7 +34,12 @@ async fn whisper_keeps_every_promise_and_understands_speech() {
     let engine = spawn(&config, events).unwrap();
     let tail = contract::speech_segment(TakeId(1), 0, SegmentState::Tail, 0, &clip);
     let deadline = std::time::Duration::from_secs(60);
-    engine.post(SttCommand::Transcribe { tail, attempt: 1, deadline });
+    engine.post(SttCommand::Transcribe {
+        tail,
+        profile: ptt_messages::Profile::DEFAULT,
+        attempt: 1,
+        deadline,
+    });
     let completed = told.until("a text", |event| match event {
         SttEvent::Complete { text, .. } => Some(text.reveal().to_owned()),
         _ => None,

@@ -43,7 +43,7 @@ impl Stage {
     /// The chord goes down now.
     pub fn press(&self) -> Moment {
         let at = Moment::now();
-        self.app.inbox.keyboard.post(KeyboardEvent::Pressed { at });
+        self.app.inbox.keyboard.post(KeyboardEvent::Pressed { at, profile: ptt_messages::Profile::DEFAULT });
         at
     }
 

@@ -100,6 +100,7 @@ fn shown(event: &ControllerEvent, began: Moment) -> Option<String> {
         )),
         ControllerEvent::Fault { fault, .. } => Some(format!("{:>12}fault: {fault}", "")),
         ControllerEvent::Stage { .. }
+        | ControllerEvent::Profile { .. }
         | ControllerEvent::Partial { .. }
         | ControllerEvent::Part { .. }
         | ControllerEvent::Ended { .. }

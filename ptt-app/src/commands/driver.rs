@@ -65,7 +65,7 @@ impl Handler<Posted<OutputCommand>> for Discard {
         match message.open("output") {
             // Every text is out at once.
             OutputCommand::Aim { .. } | OutputCommand::Withdraw { .. } => {}
-            OutputCommand::Deliver { take, text: _ } => {
+            OutputCommand::Deliver { take, .. } => {
                 self.0.post(OutputEvent::Delivered { take, sink: "discard".into() });
             }
         }

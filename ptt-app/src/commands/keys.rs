@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use ptt_keyboard::{ChordEvent, Heard, KeyboardError, Stop, key_names, watch_all};
+use ptt_messages::Profile;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::say;
 use crate::config::Config;
 use crate::exit_code::{Exit, Failure};
+use crate::profile::Profiles;
 use crate::telemetry;
 
 /// Flags of `keys`.
@@ -36,13 +38,15 @@ pub(crate) fn run(args: &KeysArgs, config: &Config) -> Result<ExitCode, Failure>
     let failed = |e: &KeyboardError| Failure::from(ptt_messages::Fault::from(e));
     let stop = Stop::new().map_err(|e| failed(&e))?;
     stop_on_signals(&stop)?;
-    say(format_args!("press {} (Ctrl+C ends)", keyboard.chord))?;
+    let others = keyboard.profiles.iter().map(|profile| format!(", {} ({})", profile.chord, profile.name));
+    say(format_args!("press {}{} (Ctrl+C ends)", keyboard.chord, others.collect::<String>()))?;
+    let profiles = Profiles::of(config);
     let (mut works, mut unusable, mut broken) = (false, None, None);
     watch_all(keyboard, &stop, |backend, heard| {
         let line = match heard {
             Ok(heard) => {
                 works = true;
-                what(heard)
+                what(heard, &profiles)
             }
             Err(error) => {
                 let line = format!("not usable: {error}");
@@ -68,17 +72,20 @@ pub(crate) fn run(args: &KeysArgs, config: &Config) -> Result<ExitCode, Failure>
 }
 
 /// What a backend heard, in words.
-fn what(heard: Heard) -> String {
+fn what(heard: Heard, profiles: &Profiles) -> String {
+    let of = |profile: Profile| {
+        if profile.is_default() { String::new() } else { format!(" ({})", profiles.name(profile)) }
+    };
     match heard {
         Heard::Listening(_) => "listens".to_owned(),
         Heard::Key { key, down, took, .. } => {
             let took = took.map_or_else(String::new, |t| format!("  ({:.2} ms)", t.as_secs_f64() * 1e3));
             format!("{key} {}{took}", if down { "down" } else { "up" })
         }
-        Heard::Chord(ChordEvent::Pressed { .. }) => "chord pressed".to_owned(),
+        Heard::Chord(ChordEvent::Pressed { profile, .. }) => format!("chord pressed{}", of(profile)),
         Heard::Chord(ChordEvent::Released { .. }) => "chord released".to_owned(),
         Heard::Chord(ChordEvent::Cancelled { .. }) => "cancel".to_owned(),
-        Heard::Chord(ChordEvent::Toggled { .. }) => "toggle".to_owned(),
+        Heard::Chord(ChordEvent::Toggled { profile, .. }) => format!("toggle{}", of(profile)),
         Heard::Chord(ChordEvent::UserLeft { .. }) => "the user left".to_owned(),
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn next_take(
                 return Ok(TakeReport { take, outcome, text, path, release_to_text, timing, fault });
             }
             ControllerEvent::Transition { .. }
+            | ControllerEvent::Profile { .. }
             | ControllerEvent::Stage { .. }
             | ControllerEvent::Partial { .. }
             | ControllerEvent::Part { .. }

@@ -50,6 +50,9 @@ fn described(status: &Status) -> String {
     {
         lines.push(format!("{name:<11}{}", what.as_deref().unwrap_or("-")));
     }
+    if let Some(profile) = &status.profile {
+        lines.push(format!("profile    {profile}"));
+    }
     if !status.takes.is_empty() {
         let takes: Vec<String> = status.takes.iter().map(|(o, n)| format!("{n} {}", o.label())).collect();
         lines.push(format!("takes      {}", takes.join(", ")));
@@ -104,6 +107,7 @@ fn shown(event: &ControllerEvent, colour: bool) -> Option<String> {
             release_to_text.as_secs_f64() * 1e3,
             path.label()
         ),
+        ControllerEvent::Profile { take, profile } => format!("take {take}: {profile}"),
         ControllerEvent::Ended { take, outcome } => format!("take {take}: {}", outcome.label()),
         ControllerEvent::Fault { fault, .. } => format!("fault: {fault}"),
         ControllerEvent::Part { component, what } => {
@@ -128,6 +132,7 @@ mod tests {
         let status = Status {
             state: StateName::WaitingForKey,
             keyboard: Some("evdev".into()),
+            profile: Some("german".into()),
             takes: vec![(Outcome::Text, 2), (Outcome::Tap, 1)],
             last: Some(LastText {
                 take: TakeId(3),
@@ -140,7 +145,7 @@ mod tests {
         };
         assert_eq!(
             described(&status),
-            "state      waiting_for_key\nkeyboard   evdev\nmicrophone -\nmodel      -\ntakes      2 text, 1 tap\n\
+            "state      waiting_for_key\nkeyboard   evdev\nmicrophone -\nmodel      -\nprofile    german\ntakes      2 text, 1 tap\n\
              last text  take #3, 40 characters, 12 ms after release (ready)\nfault      no microphone"
         );
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Context, Handler, System};
 use clap::Args;
 use ptt_messages::{
-    Clip, Port, Posted, SAMPLE_RATE_HZ, Segment, SegmentId, SegmentState, SttCommand, SttEvent, TakeId,
-    Within,
+    Clip, Port, Posted, Profile, SAMPLE_RATE_HZ, Segment, SegmentId, SegmentState, SttCommand, SttEvent,
+    TakeId, Within,
 };
 use serde::Serialize;
 
@@ -125,7 +125,12 @@ impl Desk {
             clip: segment.clip,
         };
         let deadline = Duration::from_secs(60) + length * 10;
-        self.engine.post_patiently(SttCommand::Transcribe { tail, attempt: 1, deadline });
+        self.engine.post_patiently(SttCommand::Transcribe {
+            tail,
+            profile: Profile::DEFAULT,
+            attempt: 1,
+            deadline,
+        });
         loop {
             match self.answers.recv_timeout(deadline * 2) {
                 Ok(SttEvent::Complete { take: of, text, .. }) if of == take => {

@@ -7,8 +7,8 @@ use actix::{Actor, Context, Handler};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use ptt_messages::{
     Chime, Clip, ControllerCommand, FeedbackCommand, FeedbackEvent, KeyboardCommand, OutputCommand,
-    OutputEvent, Port, RecorderCommand, RecorderEvent, ResourceCommand, ResourceEvent, Segment, SegmentId,
-    SegmentState, SttCommand, SttEvent, SttTiming, TakeId, TakeSummary, TextPath, Transcript,
+    OutputEvent, Port, Profile, RecorderCommand, RecorderEvent, ResourceCommand, ResourceEvent, Segment,
+    SegmentId, SegmentState, SttCommand, SttEvent, SttTiming, TakeId, TakeSummary, TextPath, Transcript,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -37,8 +37,11 @@ async fn a_hold_becomes_a_text_and_every_step_of_it_a_measurement() {
     assert!(matches!(transcribe, Some(SttCommand::Transcribe { attempt: 1, .. })), "{transcribe:?}");
     desk.inbox.stt.post(complete());
     let text = Transcript::new("hello");
-    assert_eq!(desk.output.recv().await, Some(OutputCommand::Aim { take: TAKE }));
-    assert_eq!(desk.output.recv().await, Some(OutputCommand::Deliver { take: TAKE, text }));
+    assert_eq!(desk.output.recv().await, Some(OutputCommand::Aim { take: TAKE, profile: Profile::DEFAULT }));
+    assert_eq!(
+        desk.output.recv().await,
+        Some(OutputCommand::Deliver { take: TAKE, profile: Profile::DEFAULT, text })
+    );
     desk.inbox.output.post(OutputEvent::Delivered { take: TAKE, sink: "stdout".into() });
     desk.until(|event| matches!(event, ControllerEvent::Delivered { take: TAKE, .. })).await;
     let measured = |stage| move |event: &ControllerEvent| matches!(event, ControllerEvent::Stage { stage: of, .. } if *of == stage);
@@ -58,7 +61,8 @@ async fn a_hold_becomes_a_text_and_every_step_of_it_a_measurement() {
             | ControllerEvent::Ended { .. }
             | ControllerEvent::Delivered { .. }
             | ControllerEvent::Withdrawn { .. }
-            | ControllerEvent::Fault { .. } => None,
+            | ControllerEvent::Fault { .. }
+            | ControllerEvent::Profile { .. } => None,
         })
         .collect();
     let expected = [
@@ -173,7 +177,7 @@ impl Desk {
         assert_eq!(self.keyboard.recv().await, Some(KeyboardCommand::Listen));
         assert_eq!(self.recorder.recv().await, Some(RecorderCommand::Open));
         assert_eq!(self.feedback.recv().await, Some(FeedbackCommand::Open));
-        self.inbox.keyboard.post(KeyboardEvent::Pressed { at });
+        self.inbox.keyboard.post(KeyboardEvent::Pressed { at, profile: Profile::DEFAULT });
         assert_eq!(self.resources.recv().await, Some(ResourceCommand::Acquire { take: TAKE }));
         let chime = FeedbackCommand::Play { take: TAKE, chime: Chime::Start, since: at };
         assert_eq!(self.feedback.recv().await, Some(chime));

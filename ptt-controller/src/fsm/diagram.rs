@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ptt_messages::{
     Chime, Clip, Component, ControllerCommand, Fault, FaultKind, FeedbackEvent, KeyboardEvent, Moment,
-    OutputEvent, RecorderEvent, ResourceEvent, Segment, SegmentId, SegmentState, StateName, SttEvent,
-    SttTiming, TakeId, TakeSummary, TextPath, Transcript,
+    OutputEvent, Profile, RecorderEvent, ResourceEvent, Segment, SegmentId, SegmentState, StateName,
+    SttEvent, SttTiming, TakeId, TakeSummary, TextPath, Transcript,
 };
 
 use super::{Effect, Input, InputName, Machine, Policy, Timer, TimerKind};
@@ -116,6 +116,8 @@ Seven states; every input that does something in one of them, with what follows.
 neither does an answer that carries the id of another take. A row with an empty `next` stays in its state; a path is
 walked in one step. Settings are the default ones (mode `hold`); a take in mode `toggle` or `double_tap`, or in mode
 `auto` after a short tap, is the one that is *toggled*. In mode `double_tap` a first tap is only noted.
+The effects are those of the default profile. A take of another one says so as it begins (`profile#1/2`), and its engine and its
+output are told each time (`stt:hear#1/2`); a press of any chord ends a toggled take.
 
 `idle → waiting_for_key` by `still_enabled` is the end of every take: the machine listens again at once. After
 `disable_ptt`, and after the first text with `once`, it stays in `idle`, and the keyboard, the recorder and the chimes
@@ -207,10 +209,12 @@ fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
 fn situations() -> Vec<Situation> {
     let take = TakeId(1);
     let enable: Input = ControllerCommand::Enable.into();
-    let down: Input = KeyboardEvent::Pressed { at: PRESSED }.into();
+    let down: Input = KeyboardEvent::Pressed { at: PRESSED, profile: Profile::DEFAULT }.into();
     let up: Input = KeyboardEvent::Released { at: PRESSED + Duration::from_secs(1) }.into();
-    let again: Input = KeyboardEvent::Pressed { at: PRESSED + Duration::from_millis(1_500) }.into();
-    let toggle: Input = KeyboardEvent::Toggled { at: PRESSED }.into();
+    let again: Input =
+        KeyboardEvent::Pressed { at: PRESSED + Duration::from_millis(1_500), profile: Profile::DEFAULT }
+            .into();
+    let toggle: Input = KeyboardEvent::Toggled { at: PRESSED, profile: Profile::DEFAULT }.into();
     let escape: Input = KeyboardEvent::Cancelled { at: NOW }.into();
     let granted: Input = ResourceEvent::Granted { take }.into();
     let started: Input = RecorderEvent::Started { take, first_sample: PRESSED }.into();
@@ -273,9 +277,9 @@ fn inputs() -> Vec<(Input, &'static str)> {
         ControllerCommand::Disable.into(),
         ControllerCommand::Retry.into(),
         KeyboardEvent::Listening { backend: "scripted".into() }.into(),
-        KeyboardEvent::Pressed { at: NOW }.into(),
+        KeyboardEvent::Pressed { at: NOW, profile: Profile::DEFAULT }.into(),
         KeyboardEvent::Released { at: NOW }.into(),
-        KeyboardEvent::Toggled { at: NOW }.into(),
+        KeyboardEvent::Toggled { at: NOW, profile: Profile::DEFAULT }.into(),
         KeyboardEvent::Cancelled { at: NOW }.into(),
         KeyboardEvent::UserLeft { at: NOW }.into(),
         KeyboardEvent::Failed(fault()).into(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ptt_messages::{
     Chime, Component, ControllerEvent, Fault, FeedbackCommand, KeyboardCommand, Moment, OutputCommand,
-    RecorderCommand, ResourceCommand, StateName, SttCommand, TakeId,
+    Profile, RecorderCommand, ResourceCommand, StateName, SttCommand, TakeId,
 };
 
 use super::input::InputName;
@@ -182,13 +182,15 @@ impl fmt::Display for Effect {
             Self::Recorder(RecorderCommand::Abort { take }) => write!(f, "recorder:abort{take}"),
             Self::Stt(SttCommand::Load) => f.write_str("stt:load"),
             Self::Stt(SttCommand::Unload) => f.write_str("stt:unload"),
-            Self::Stt(SttCommand::Hear(segment)) => write!(f, "stt:hear{}", segment.id.take),
-            Self::Stt(SttCommand::SpeechResumed { take, .. }) => write!(f, "stt:speech_resumed{take}"),
-            Self::Stt(SttCommand::Transcribe { tail, attempt: 1, .. }) => {
-                write!(f, "stt:transcribe{}", tail.id.take)
+            Self::Stt(SttCommand::Hear { segment, profile }) => {
+                write!(f, "stt:hear{}{}", segment.id.take, Of(*profile))
             }
-            Self::Stt(SttCommand::Transcribe { tail, .. }) => {
-                write!(f, "stt:transcribe_again{}", tail.id.take)
+            Self::Stt(SttCommand::SpeechResumed { take, .. }) => write!(f, "stt:speech_resumed{take}"),
+            Self::Stt(SttCommand::Transcribe { tail, profile, attempt: 1, .. }) => {
+                write!(f, "stt:transcribe{}{}", tail.id.take, Of(*profile))
+            }
+            Self::Stt(SttCommand::Transcribe { tail, profile, .. }) => {
+                write!(f, "stt:transcribe_again{}{}", tail.id.take, Of(*profile))
             }
             Self::Stt(SttCommand::Abort { take }) => write!(f, "stt:abort{take}"),
             Self::Feedback(FeedbackCommand::Open) => f.write_str("feedback:open"),
@@ -196,8 +198,12 @@ impl fmt::Display for Effect {
             Self::Feedback(FeedbackCommand::Play { take, chime, .. }) => {
                 write!(f, "chime:{}{take}", chime_name(*chime))
             }
-            Self::Output(OutputCommand::Aim { take }) => write!(f, "output:aim{take}"),
-            Self::Output(OutputCommand::Deliver { take, .. }) => write!(f, "output:deliver{take}"),
+            Self::Output(OutputCommand::Aim { take, profile }) => {
+                write!(f, "output:aim{take}{}", Of(*profile))
+            }
+            Self::Output(OutputCommand::Deliver { take, profile, .. }) => {
+                write!(f, "output:deliver{take}{}", Of(*profile))
+            }
             Self::Output(OutputCommand::Withdraw { take }) => write!(f, "output:withdraw{take}"),
             Self::Resources(ResourceCommand::Acquire { take }) => write!(f, "resources:acquire{take}"),
             Self::Resources(ResourceCommand::Release { take }) => write!(f, "resources:release{take}"),
@@ -206,6 +212,7 @@ impl fmt::Display for Effect {
             Self::Arm(timer, _) => write!(f, "arm:{}{}", timer.kind, timer.take),
             Self::Observe(event) => match event {
                 ControllerEvent::Transition { .. } => f.write_str("transition"),
+                ControllerEvent::Profile { take, profile } => write!(f, "profile{take}{}", Of(*profile)),
                 ControllerEvent::Stage { take, stage, .. } => write!(f, "stage:{}{take}", stage.label()),
                 ControllerEvent::Part { component, what: Some(_) } => write!(f, "up:{}", component.label()),
                 ControllerEvent::Part { component, what: None } => write!(f, "down:{}", component.label()),
@@ -221,6 +228,15 @@ impl fmt::Display for Effect {
             },
             Self::Moved(moved) => write!(f, "=> {}", moved.to.label()),
         }
+    }
+}
+
+/// The profile of a take, where it is not the default one.
+struct Of(Profile);
+
+impl fmt::Display for Of {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_default() { Ok(()) } else { write!(f, "/{}", self.0.0) }
     }
 }
 

@@ -103,7 +103,7 @@ impl Machine {
     /// clock, is no measure for the presses after it: none of those may be lost.
     fn is_known(&mut self, now: Moment, state: &S, edge: Edge) -> bool {
         match edge {
-            Edge::Down(at) | Edge::Toggle(at) => {
+            Edge::Down(at, _) | Edge::Toggle(at, _) => {
                 let known =
                     self.newest_press.is_some_and(|newest| at == newest || (at < newest && newest <= now));
                 if !known && *state != S::Idle {

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use ptt_messages::{Clip, Moment, Outcome, Segment, SegmentId, SegmentState, StateName, TakeId, Transcript};
+use ptt_messages::{
+    Clip, Moment, Outcome, Profile, Segment, SegmentId, SegmentState, StateName, TakeId, Transcript,
+};
 
 use super::gesture::Gesture;
 use super::policy::ON_THE_WAY;
@@ -55,6 +57,7 @@ pub(super) struct Job {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Audio {
     pub take: TakeId,
+    pub profile: Profile,
     pub heard: VecDeque<Segment>,
     pub tail: Segment,
     pub length: Duration,
@@ -64,6 +67,7 @@ pub(super) struct Audio {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sent {
     pub take: TakeId,
+    pub profile: Profile,
     pub text: Transcript,
     /// The press, or the wish for a retry: a cancel that is older was not meant for it.
     pub begun: Moment,
@@ -73,7 +77,7 @@ pub(super) struct Sent {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Kept {
     /// Texts the output did not put out, oldest first.
-    pub texts: VecDeque<(TakeId, Transcript)>,
+    pub texts: VecDeque<Sent>,
     /// Audio of the last take whose recognition failed.
     pub salvaged: Option<Audio>,
     /// Audio of the last take that was cancelled in `processing`, for a while.
@@ -121,6 +125,10 @@ impl Take {
         Self { id, gesture, heard: VecDeque::new() }
     }
 
+    pub const fn profile(&self) -> Profile {
+        self.gesture.profile
+    }
+
     /// Keeps a committed segment for a retry, and forgets the oldest ones beyond `limit`.
     pub fn keep(&mut self, segment: Segment, limit: Duration) {
         if segment.state != SegmentState::Committed {
@@ -146,7 +154,7 @@ impl Take {
             clip: Clip::empty(),
         };
         let length = self.heard.iter().map(|segment| segment.clip.duration()).sum();
-        Some(Audio { take: self.id, heard: self.heard, tail, length })
+        Some(Audio { take: self.id, profile: self.profile(), heard: self.heard, tail, length })
     }
 }
 
@@ -168,7 +176,7 @@ impl Kept {
         if self.texts.len() == ON_THE_WAY {
             self.texts.pop_front();
         }
-        self.texts.extend(sent.map(|sent| (sent.take, sent.text)));
+        self.texts.extend(sent);
     }
 
     /// The audio to try again: of the newer take, if there are two.

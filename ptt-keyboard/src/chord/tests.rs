@@ -1,25 +1,42 @@
 use proptest::prelude::*;
 
-use super::super::{CancelKey, Slot};
-use super::ChordEvent::{Cancelled, Pressed, Released, UserLeft};
+use super::super::{CancelKey, ProfileChord, Slot};
+use super::ChordEvent::{Cancelled, Released, UserLeft};
 use super::*;
 
 fn ms(n: u64) -> Moment {
     Moment::from_millis(n)
 }
 
+fn pressed(at: Moment) -> ChordEvent {
+    ChordEvent::Pressed { at, profile: Profile::DEFAULT }
+}
+
 fn tracker(chord: &str, bounce_ms: u64) -> ChordTracker {
-    let watched = Watched::new(&chord.parse().unwrap(), CancelKey("Escape".parse().ok())).unwrap();
+    let watched = Watched::new(&chord.parse().unwrap(), &[], CancelKey("Escape".parse().ok())).unwrap();
     ChordTracker::new(&watched, Duration::from_millis(bounce_ms))
 }
 
-/// Runs a script: one word per signal, 1 ms apart, and what it makes of it: `P`, `R`, `C` with the milliseconds.
+/// Chords of the profiles: ab, abc, d, bd, and x, the cancel key.
+fn several() -> ChordTracker {
+    let others = [(1, "F13+F14+F15"), (2, "F16"), (3, "F16+F14")].map(|(n, chord)| ProfileChord {
+        profile: Profile(n),
+        name: format!("p{n}"),
+        chord: chord.parse().unwrap(),
+    });
+    let cancel = CancelKey("Escape".parse().ok());
+    let watched = Watched::new(&"F13+F14".parse().unwrap(), &others, cancel).unwrap();
+    ChordTracker::new(&watched, Duration::ZERO)
+}
+
+/// Runs a script: one word per signal, 1 ms apart, and what it makes of it: `P`, `R`, `C` with the milliseconds,
+/// and the number of the profile before them where it is not the default one.
 /// `0a` key a of device 0 down, `0A` up, `0r` auto-repeat of a, `+0ab` device 0 opened with a and b down, `=0ab` these are
 /// really down, `-0` device 0 lost, `<` the user leaves, `>` is back, `.5` 5 ms pass. Keys are a, b, c of the chord and x, the cancel key.
 fn run(tracker: &mut ChordTracker, script: &str) -> String {
-    let keys = tracker.chord.iter().count() as u8;
+    let cancel = tracker.cancel.unwrap();
     let slot = |key: char| match key.to_ascii_lowercase() {
-        'x' => Slot(keys),
+        'x' => cancel,
         key => Slot(key as u8 - b'a'),
     };
     let (mut now, mut events, mut told) = (0, Vec::new(), String::new());
@@ -37,27 +54,29 @@ fn run(tracker: &mut ChordTracker, script: &str) -> String {
             let device = DeviceId(rest[..1].parse().unwrap());
             let (keys, at) = (&rest[1..], ms(now));
             let down = || keys.chars().map(slot).collect();
-            tracker.step(
-                match (sign, keys) {
-                    ("+", _) => Signal::Opened { device, down: down(), at },
-                    ("=", _) => Signal::Actual { device, down: down(), at },
-                    ("-", _) => Signal::Lost { device, at },
-                    (_, "r") => Signal::Key { device, slot: Slot(0), edge: Edge::Repeat, at },
-                    (_, key) => {
-                        let key = key.chars().next().unwrap();
-                        let edge = if key.is_ascii_lowercase() { Edge::Down } else { Edge::Up };
-                        Signal::Key { device, slot: slot(key), edge, at }
-                    }
-                },
-                &mut events,
-            );
+            let signal = match (sign, keys) {
+                ("+", _) => Signal::Opened { device, down: down(), at },
+                ("=", _) => Signal::Actual { device, down: down(), at },
+                ("-", _) => Signal::Lost { device, at },
+                (_, "r") => Signal::Key { device, slot: Slot(0), edge: Edge::Repeat, at },
+                (_, key) => {
+                    let key = key.chars().next().unwrap();
+                    let edge = if key.is_ascii_lowercase() { Edge::Down } else { Edge::Up };
+                    Signal::Key { device, slot: slot(key), edge, at }
+                }
+            };
+            tracker.step(signal, &mut events);
         }
         for event in events.drain(..) {
             let (letter, at) = match event {
-                Pressed { at } => ('P', at),
+                ChordEvent::Pressed { at, profile } if !profile.is_default() => {
+                    told.push_str(&format!("{}", profile.0));
+                    ('P', at)
+                }
+                ChordEvent::Pressed { at, .. } => ('P', at),
                 Released { at } => ('R', at),
                 Cancelled { at } => ('C', at),
-                ChordEvent::Toggled { at } => ('T', at),
+                ChordEvent::Toggled { at, .. } => ('T', at),
                 UserLeft { at } => ('L', at),
             };
             told.push_str(&format!("{letter}{} ", at.as_nanos() / 1_000_000));
@@ -108,6 +127,59 @@ fn what_edges_mean() {
     }
 }
 
+/// Chords of the profiles: ab, abc, d, bd.
+#[test]
+fn of_several_chords_one_is_meant() {
+    for (why, script, expected) in [
+        ("each its own", "0a 0b 0B 0A 0d 0D", "P2 R3 2P5 R6"),
+        ("the key that makes two whole means the longer one", "0a 0c 0b 0B 0A 0C", "1P3 R4"),
+        ("a held one is not replaced by a longer one", "0a 0b 0c 0C 0A 0B", "P2 R5"),
+        ("nor by another, nor does that one begin when the first ends", "0a 0b 0d 0A 0B 0D 0d", "P2 R4 2P7"),
+        ("a fresh press is needed after", "0d 0a 0b 0D 0A 0a 0B 0b", "2P1 R4 P8"),
+        ("a part of what was held begins nothing", "0a 0c 0b 0C 0c 0A 0B 0C 0a 0b", "1P3 R4 P10"),
+        ("not while a key of the last one is still down", "0a 0b 0A 0d 0D 0B 0d", "P2 R3 2P7"),
+        (
+            "one that went down in a hold counts when it has been up",
+            "0d 0c 0D 0a 0b 0A 0B 0C 0c 0a 0b",
+            "2P1 R3 P5 R6 1P11",
+        ),
+        ("of two on two devices", "0a 1d 0b 1D 0A 0B", "2P2 R4"),
+        ("lost with its device", "0a 1d -1 0b", "2P2 R3"),
+        ("the cancel key is none of them", "0d 0x 0D", "2P1 C2 R3"),
+        ("left while another one is half down", "0d 0a < > 0D 0b 0A 0a", "2P1 L3 P8"),
+    ] {
+        assert_eq!(run(&mut several(), script), expected, "{why}: {script}");
+    }
+}
+
+#[test]
+fn keys_of_one_moment_are_judged_together() {
+    for (order, expected) in
+        [("abc", Profile(1)), ("cba", Profile(1)), ("ba", Profile::DEFAULT), ("db", Profile(3))]
+    {
+        let (mut tracker, mut events) = (several(), Vec::new());
+        let signals: Vec<Signal> = order
+            .bytes()
+            .map(|key| Signal::Key {
+                device: DeviceId(0),
+                slot: Slot(key - b'a'),
+                edge: Edge::Down,
+                at: ms(5),
+            })
+            .collect();
+        for (n, signal) in signals.iter().enumerate() {
+            tracker.step_before(signals.get(n + 1), *signal, &mut events);
+        }
+        assert_eq!(events, [ChordEvent::Pressed { at: ms(5), profile: expected }], "{order}");
+    }
+    // Down and up within one tick of a coarse clock is a press all the same.
+    let (mut tracker, mut events) = (several(), Vec::new());
+    let key = |edge| Signal::Key { device: DeviceId(0), slot: Slot(3), edge, at: ms(5) };
+    tracker.step_before(Some(&key(Edge::Up)), key(Edge::Down), &mut events);
+    tracker.step_before(None, key(Edge::Up), &mut events);
+    assert_eq!(events.len(), 2, "{events:?}");
+}
+
 /// Chord of two keys, 10 ms of bounce.
 #[test]
 fn a_bounce_does_not_end_a_hold() {
@@ -133,7 +205,7 @@ fn a_bounce_does_not_end_a_hold() {
     {
         tracker.step(key(edge, at), &mut events);
     }
-    assert_eq!(events, [Pressed { at: ms(0) }, Released { at: ms(100) }, Pressed { at: ms(200) }]);
+    assert_eq!(events, [pressed(ms(0)), Released { at: ms(100) }, pressed(ms(200))]);
     assert_eq!(tracker.due(), None);
 }
 
@@ -172,7 +244,8 @@ fn the_window_holds_edges_of_the_chord_only() {
 fn signals() -> impl Strategy<Value = Vec<(u32, Signal)>> {
     let one =
         (0..3_u32, 0..4_u8, 0..16_u16, 0..20_u8, 0..30_u32).prop_map(|(device, slot, down, what, wait)| {
-            let (device, slot, down, at) = (DeviceId(device), Slot(slot), Slots(down), Moment::default());
+            let (device, slot, down, at) =
+                (DeviceId(device), Slot(slot), Slots(u64::from(down)), Moment::default());
             let signal = match what {
                 0 => Signal::Opened { device, down, at },
                 1 => Signal::Actual { device, down, at },
@@ -194,7 +267,7 @@ fn at(signal: Signal, at: Moment) -> Signal {
         Signal::Opened { device, down, .. } => Signal::Opened { device, down, at },
         Signal::Actual { device, down, .. } => Signal::Actual { device, down, at },
         Signal::Lost { device, .. } => Signal::Lost { device, at },
-        Signal::Toggled { .. } => Signal::Toggled { at },
+        Signal::Toggled { profile, .. } => Signal::Toggled { at, profile },
         Signal::Away { .. } => Signal::Away { at },
         Signal::Back { .. } => Signal::Back { at },
     }
@@ -230,7 +303,7 @@ proptest! {
         let (mut held, mut last) = (false, Moment::default());
         for event in &events {
             match event {
-                Pressed { at } => { prop_assert!(!held && *at >= last); held = true; last = *at; }
+                ChordEvent::Pressed { at, .. } => { prop_assert!(!held && *at >= last); held = true; last = *at; }
                 Released { at } => { prop_assert!(held && *at >= last); held = false; last = *at; }
                 UserLeft { at } => { prop_assert!(*at >= last); held = false; last = *at; }
                 Cancelled { .. } | ChordEvent::Toggled { .. } => {}
@@ -243,7 +316,7 @@ proptest! {
         for slot in (0..3).map(Slot) {
             tracker.step(Signal::Key { device: DeviceId(7), slot, edge: Edge::Down, at: now }, &mut events);
         }
-        prop_assert_eq!(events, [Pressed { at: now }]);
+        prop_assert_eq!(events, [pressed(now)]);
     }
 
     /// Edges only, no bounce, against the rules written down naively.
@@ -265,9 +338,63 @@ proptest! {
                 expected.push(Released { at });
             } else if !held && whole && all_up_since {
                 held = true;
-                expected.push(Pressed { at });
+                expected.push(pressed(at));
             }
         }
         prop_assert_eq!(events, expected);
+    }
+
+    /// Several chords, edges of three devices in any order: at most one is held, the longest that its last key made whole, its
+    /// keys are down while it is, and when all is up it is over and any chord can be pressed.
+    #[test]
+    fn one_chord_at_a_time_and_the_longest(edges in prop::collection::vec((0..3_u32, 0..4_u8, any::<bool>()), 0..150)) {
+        let mut tracker = several();
+        let chords: Vec<(Profile, Slots)> = tracker.chords.iter().map(|chord| (chord.profile, chord.slots)).collect();
+        let mut down = std::collections::HashSet::new();
+        let (mut events, mut held, mut now) = (Vec::new(), None, 0);
+        for (device, key, is_down) in edges {
+            now += 1;
+            let edge = if is_down { Edge::Down } else { Edge::Up };
+            tracker.step(Signal::Key { device: DeviceId(device), slot: Slot(key), edge, at: ms(now) }, &mut events);
+            let before: Slots = down.iter().map(|(_, key)| Slot(*key)).collect();
+            if is_down { down.insert((device, key)); } else { down.remove(&(device, key)); }
+            let live: Slots = down.iter().map(|(_, key)| Slot(*key)).collect();
+            prop_assert!(events.len() <= 1, "{:?}", events);
+            match events.pop() {
+                Some(ChordEvent::Pressed { profile, .. }) => {
+                    prop_assert_eq!(held, None);
+                    let slots = chords[profile.index()].1;
+                    prop_assert!(is_down && slots.has(Slot(key)) && !before.has(Slot(key)), "by a fresh edge of its own");
+                    prop_assert!(slots.without(live).is_empty(), "whole");
+                    held = Some(slots);
+                }
+                Some(Released { .. }) => {
+                    let slots = held.take().unwrap();
+                    prop_assert!(!slots.without(live).is_empty(), "a key of it went up");
+                }
+                Some(_) => prop_assert!(false, "no other event"),
+                None => {}
+            }
+            if let Some(slots) = held {
+                prop_assert!(slots.without(live).is_empty(), "held while it is whole");
+            }
+        }
+        for (device, key) in (0..3).flat_map(|device| (0..4).map(move |key| (device, key))) {
+            tracker.step(Signal::Key { device: DeviceId(device), slot: Slot(key), edge: Edge::Up, at: ms(now) }, &mut events);
+        }
+        prop_assert!(!tracker.is_held());
+        for (profile, slots) in chords {
+            // Its keys in an order in which no shorter chord is whole before the last one.
+            let mut keys: Vec<Slot> = slots.iter().collect();
+            keys.sort_by_key(|slot| *slot == Slot(1));
+            if keys.contains(&Slot(3)) && keys.len() > 1 { keys.reverse(); }
+            events.clear();
+            for edge in [Edge::Down, Edge::Up] {
+                for slot in &keys {
+                    tracker.step(Signal::Key { device: DeviceId(7), slot: *slot, edge, at: ms(now + 9) }, &mut events);
+                }
+            }
+            prop_assert_eq!(&events[..], [ChordEvent::Pressed { at: ms(now + 9), profile }, Released { at: ms(now + 9) }]);
+        }
     }
 }

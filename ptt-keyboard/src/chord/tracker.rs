@@ -1,8 +1,11 @@
-//! From edges of single keys to presses and releases of the chord.
+//! From edges of single keys to presses and releases of chords.
 //!
 //! The rules, each of which a user of some other program had to report:
-//! * The chord is down when every key of it is down, on whichever devices; it is up as soon as *any* of them is.
-//! * After that nothing starts until all its keys have been up.
+//! * A chord is down when every key of it is down, on whichever devices; it is up as soon as *any* of them is.
+//! * Of several that become whole with one key the one with the most keys is meant, and of equally long ones the first. Keys that
+//!   went down at the same moment are one such key.
+//! * While one is down there is no other. After it nothing starts until all its keys have been up, and then only with keys that
+//!   went down later.
 //! * A key that was down before we looked (at opening, after a hole in what the kernel told) is *stale*: it counts as up until
 //!   it has been up, so a hold that was there before does not start a take.
 //! * A device that goes takes its keys with it, and only its own.
@@ -11,9 +14,9 @@
 
 use std::time::Duration;
 
-use ptt_messages::Moment;
+use ptt_messages::{Moment, Profile};
 
-use super::{ChordEdge, EdgeWindow, Slot, Slots, Watched};
+use super::{ChordEdge, EdgeWindow, Slot, Slots, Watched, WatchedChord};
 
 /// A device, for as long as it is open. Never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,39 +44,43 @@ pub enum Signal {
     Actual { device: DeviceId, down: Slots, at: Moment },
     /// A device is gone.
     Lost { device: DeviceId, at: Moment },
-    /// Not a key: one gesture that starts or ends a take.
-    Toggled { at: Moment },
+    /// Not a key: one gesture that starts a take of this profile, or ends any.
+    Toggled { at: Moment, profile: Profile },
     /// The user left: whatever is down now, or goes down, is not meant for us.
     Away { at: Moment },
     /// The user is back.
     Back { at: Moment },
 }
 
-/// What the chord did.
+/// What a chord did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChordEvent {
-    /// The last missing key went down.
-    Pressed { at: Moment },
+    /// The last missing key of this profile's chord went down.
+    Pressed { at: Moment, profile: Profile },
     /// The first key went up.
     Released { at: Moment },
     /// The cancel key went down.
     Cancelled { at: Moment },
     /// Passed on from the source.
-    Toggled { at: Moment },
+    Toggled { at: Moment, profile: Profile },
     /// The user left, which is a release where the chord was held.
     UserLeft { at: Moment },
 }
 
-/// The state of the chord. Presses and releases alternate, beginning with a press; [`ChordEvent::UserLeft`] is a release too.
+/// The state of the chords. Presses and releases alternate, beginning with a press; [`ChordEvent::UserLeft`] is a release too.
 #[derive(Debug)]
 pub struct ChordTracker {
-    chord: Slots,
+    chords: Vec<WatchedChord>,
+    /// The keys of all chords.
+    keys: Slots,
     cancel: Option<Slot>,
     bounce: Duration,
     devices: Vec<Device>,
     hold: Hold,
-    /// All keys of the chord have been up since the last hold.
-    armed: bool,
+    /// The keys of the chord that is held, or was; none where all of them have been up since.
+    last: Slots,
+    /// Keys that went down too early for the next press: they count again once they have been up.
+    spent: Slots,
     away: bool,
     window: EdgeWindow,
 }
@@ -106,9 +113,23 @@ impl Signal {
             | Self::Opened { at, .. }
             | Self::Actual { at, .. }
             | Self::Lost { at, .. }
-            | Self::Toggled { at }
+            | Self::Toggled { at, .. }
             | Self::Away { at }
             | Self::Back { at } => *at,
+        }
+    }
+
+    /// When a key went down, if that is what it tells.
+    const fn goes_down(&self) -> Option<Moment> {
+        match self {
+            Self::Key { edge: Edge::Down, at, .. } => Some(*at),
+            Self::Key { edge: Edge::Up | Edge::Repeat, .. }
+            | Self::Opened { .. }
+            | Self::Actual { .. }
+            | Self::Lost { .. }
+            | Self::Toggled { .. }
+            | Self::Away { .. }
+            | Self::Back { .. } => None,
         }
     }
 }
@@ -119,19 +140,32 @@ impl ChordTracker {
     #[must_use]
     pub fn new(watched: &Watched, bounce: Duration) -> Self {
         Self {
-            chord: watched.chord(),
+            chords: watched.chords().to_vec(),
+            keys: watched.in_chords(),
             cancel: watched.cancel(),
             bounce,
             devices: Vec::new(),
             hold: Hold::Up,
-            armed: true,
+            last: Slots::NONE,
+            spent: Slots::NONE,
             away: false,
             window: EdgeWindow::default(),
         }
     }
 
+    /// As [`ChordTracker::step`] with a batch's next signal in view: keys that go down at one moment are judged together.
+    pub fn step_before(&mut self, next: Option<&Signal>, signal: Signal, events: &mut Vec<ChordEvent>) {
+        let together = signal.goes_down().is_some() && signal.goes_down() == next.and_then(Signal::goes_down);
+        self.take(signal, !together, events);
+    }
+
     /// Takes a signal in. Signals of one batch are given in the order of their times.
     pub fn step(&mut self, signal: Signal, events: &mut Vec<ChordEvent>) {
+        self.take(signal, true, events);
+    }
+
+    /// `judge`: whether the chords are looked at, too, when a key goes down.
+    fn take(&mut self, signal: Signal, judge: bool, events: &mut Vec<ChordEvent>) {
         let at = signal.at();
         if let Hold::Lifted { due, .. } = self.hold
             && due < at
@@ -154,7 +188,9 @@ impl ChordTracker {
                 if fresh {
                     self.went(slot, true, at, events);
                 }
-                self.settle(at, events);
+                if judge {
+                    self.settle(at, events);
+                }
             }
             Signal::Key { device, slot, edge: Edge::Up, .. } => {
                 let of = self.device(device);
@@ -194,7 +230,7 @@ impl ChordTracker {
                 }
             }
             Signal::Toggled { .. } if self.away => {}
-            Signal::Toggled { .. } => events.push(ChordEvent::Toggled { at }),
+            Signal::Toggled { profile, .. } => events.push(ChordEvent::Toggled { at, profile }),
             Signal::Away { .. } => {
                 // A release that was held back in case of a bounce was one.
                 if let Hold::Lifted { due, .. } = self.hold {
@@ -203,7 +239,8 @@ impl ChordTracker {
                 for device in &mut self.devices {
                     device.stale = device.down;
                 }
-                (self.away, self.hold, self.armed) = (true, Hold::Up, true);
+                (self.away, self.hold) = (true, Hold::Up);
+                (self.last, self.spent) = (Slots::NONE, Slots::NONE);
                 events.push(ChordEvent::UserLeft { at });
             }
             Signal::Back { .. } => self.away = false,
@@ -225,7 +262,7 @@ impl ChordTracker {
             && due <= now
         {
             self.hold = Hold::Up;
-            self.armed = self.live().is_empty();
+            self.rest();
             events.push(ChordEvent::Released { at });
         }
     }
@@ -252,7 +289,7 @@ impl ChordTracker {
         !self.bounce.is_zero()
     }
 
-    /// The last edges of the chord.
+    /// The last edges of keys of the chords.
     #[must_use]
     pub const fn window(&self) -> &EdgeWindow {
         &self.window
@@ -266,31 +303,48 @@ impl ChordTracker {
         &mut self.devices[at]
     }
 
-    /// The keys of the chord that are down and count.
+    /// The keys of the chords that are down and count.
     fn live(&self) -> Slots {
         let down =
             self.devices.iter().fold(Slots::NONE, |all, device| all.or(device.down.without(device.stale)));
-        down.and(self.chord)
+        down.and(self.keys)
     }
 
     fn went(&mut self, slot: Slot, down: bool, at: Moment, events: &mut Vec<ChordEvent>) {
-        if self.chord.has(slot) {
+        if self.keys.has(slot) {
             self.window.push(ChordEdge { slot, down, at });
         } else if down {
             events.push(ChordEvent::Cancelled { at });
         }
     }
 
-    fn settle(&mut self, at: Moment, events: &mut Vec<ChordEvent>) {
+    /// While nothing is held: which of the keys that are down count for the next press.
+    fn rest(&mut self) {
         let live = self.live();
-        let whole = live == self.chord;
+        if live.and(self.last).is_empty() {
+            self.spent = if self.last.is_empty() { self.spent.and(live) } else { live };
+            self.last = Slots::NONE;
+        }
+    }
+
+    /// The chord that is whole with keys that count.
+    fn meant(&self) -> Option<&WatchedChord> {
+        let fresh = self.live().without(self.spent);
+        let whole = self.chords.iter().filter(|chord| chord.slots.without(fresh).is_empty());
+        // Of equals `max_by_key` takes the last one.
+        whole.rev().max_by_key(|chord| chord.slots.count())
+    }
+
+    fn settle(&mut self, at: Moment, events: &mut Vec<ChordEvent>) {
+        let whole = self.last.without(self.live()).is_empty();
         match self.hold {
             Hold::Up => {
-                self.armed |= live.is_empty();
-                if whole && self.armed {
-                    self.armed = false;
-                    self.hold = Hold::Down;
-                    events.push(ChordEvent::Pressed { at });
+                self.rest();
+                if self.last.is_empty()
+                    && let Some(meant) = self.meant()
+                {
+                    events.push(ChordEvent::Pressed { at, profile: meant.profile });
+                    (self.hold, self.last) = (Hold::Down, meant.slots);
                 }
             }
             Hold::Down if whole => {}

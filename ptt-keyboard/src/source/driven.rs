@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ptt_messages::Moment;
+use ptt_messages::{Moment, Profile};
 
 use super::{Backend, KeySource};
 use crate::KeyboardError;
@@ -37,7 +37,7 @@ impl Driver {
         DrivenSource { inbox: Arc::clone(&self.inbox), stop: stop.clone() }
     }
 
-    /// All keys of the chord down, now. Gives the time it stamped.
+    /// All keys of the default profile's chord down, now. Gives the time it stamped.
     pub fn press(&self) -> Moment {
         self.chord(Edge::Down)
     }
@@ -60,7 +60,7 @@ impl Driver {
     /// One gesture that starts or ends a take, now. Gives the time it stamped.
     pub fn toggle(&self) -> Moment {
         let at = Moment::now();
-        self.inbox.put(Signal::Toggled { at });
+        self.inbox.put(Signal::Toggled { at, profile: Profile::DEFAULT });
         at
     }
 

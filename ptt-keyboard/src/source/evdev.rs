@@ -149,15 +149,12 @@ impl EvdevSource {
 
     fn say_what_is_missing(&self) {
         let there = self.devices.iter().fold(Slots::NONE, |all, device| all.or(device.has));
-        let missing = self.watched.chord().without(there);
+        let missing = self.watched.in_chords().without(there);
         if self.devices.is_empty() {
             warn!("{}; listening for one, and the control socket works meanwhile", KeyboardError::NoKeyboard);
         } else if !missing.is_empty() {
             let names: Vec<String> = missing.iter().map(|slot| self.watched.key(slot).to_string()).collect();
-            warn!(
-                missing = names.join(", "),
-                "no open device has these keys of the chord; listening for one"
-            );
+            warn!(missing = names.join(", "), "no open device has these keys of a chord; listening for one");
         }
     }
 

@@ -175,12 +175,14 @@ mod tests {
     #[test]
     fn keys_it_cannot_see_are_named() {
         for (chord, unseen) in [("Down+Right", "Down, Right"), ("F13", "F13"), ("LeftAlt+Space", "LeftAlt")] {
-            let watched = Watched::new(&chord.parse().unwrap(), CancelKey("Escape".parse().ok())).unwrap();
+            let watched =
+                Watched::new(&chord.parse().unwrap(), &[], CancelKey("Escape".parse().ok())).unwrap();
             let error = bind_table(&watched).unwrap_err();
             assert!(error.to_string().contains(&format!("inputbot cannot see {unseen};")), "{error}");
             assert_eq!(error.kind(), ptt_messages::FaultKind::Misconfigured);
         }
-        let watched = Watched::new(&"KP2+KP6".parse().unwrap(), CancelKey("Escape".parse().ok())).unwrap();
+        let watched =
+            Watched::new(&"KP2+KP6".parse().unwrap(), &[], CancelKey("Escape".parse().ok())).unwrap();
         assert_eq!(bind_table(&watched).unwrap().len(), 3);
     }
 }

@@ -1,8 +1,8 @@
 //! The desktop's portal, `org.freedesktop.portal.GlobalShortcuts`: the one way to a key under Wayland that needs no permission
 //! beside the user's own word in a dialog, and sees no other key.
 //!
-//! * The whole chord is one shortcut, `talk`; the cancel key is another, `cancel`. Activated and Deactivated become edges of all
-//!   keys of the chord, so that the tracker's rules hold here too.
+//! * The whole chord is one shortcut, `talk`, that of a profile another, `talk-NAME`, and the cancel key one more, `cancel`.
+//!   Activated and Deactivated become edges of all keys of the chord, so that the tracker's rules hold here too.
 //! * Which keys it really is is the desktop's and the user's choice; the configured chord is only proposed, where the portal has
 //!   words for it ([`trigger`]). A bare Escape is not: it would be taken from every program, all the time.
 //! * A desktop that tells presses only is found out at its second press ([`gesture`]); from then on a press toggles.
@@ -15,7 +15,7 @@ mod error;
 mod gesture;
 mod trigger;
 
-use ptt_messages::Moment;
+use ptt_messages::{Moment, Profile};
 use tracing::{debug, info, warn};
 use zbus::Message;
 use zbus::zvariant::{Array, ObjectPath, OwnedObjectPath, Value};
@@ -26,7 +26,7 @@ use self::trigger::trigger;
 use super::{Backend, KeySource};
 use crate::KeyboardError;
 use crate::bus::{Address, Bus, BusError, Options, Properties};
-use crate::chord::{DeviceId, Edge, Signal, Slot, Watched};
+use crate::chord::{DeviceId, Edge, Signal, Slot, Slots, Watched, WatchedChord};
 use crate::wake::Stop;
 
 /// By what the desktop remembers the user's choice: the name of the desktop file in `ptt-app/dist`.
@@ -45,8 +45,8 @@ const CANCEL: &str = "cancel";
 /// The kernel's code of Escape.
 const ESCAPE: u16 = 1;
 
-/// The one device there is.
-const DESKTOP: DeviceId = DeviceId(0);
+/// The device of the cancel key. Each chord is a device of its own: two may share a key, and each holds it for itself.
+const CANCEL_KEY: DeviceId = DeviceId(u32::MAX);
 
 /// A session of the portal with the shortcuts bound.
 #[derive(Debug)]
@@ -54,7 +54,8 @@ pub struct PortalSource {
     bus: Bus,
     session: OwnedObjectPath,
     watched: Watched,
-    gesture: Gesture,
+    /// Of each chord.
+    gestures: Vec<Gesture>,
     /// Of the last edge: the desktop's times are not to run backwards.
     last: Moment,
 }
@@ -99,7 +100,7 @@ impl PortalSource {
             bus,
             session,
             watched: watched.clone(),
-            gesture: Gesture::default(),
+            gestures: vec![Gesture::default(); watched.chords().len()],
             last: Moment::default(),
         })
     }
@@ -107,8 +108,15 @@ impl PortalSource {
     fn tell(&mut self, told: Told, now: Moment, signals: &mut Vec<Signal>) -> Result<(), PortalError> {
         debug!(?told, "the portal tells");
         match told {
-            Told::Activated { shortcut, timestamp } if shortcut == TALK => {
-                let (at, act) = (self.stamp(timestamp, now), self.gesture.activated());
+            Told::Activated { shortcut, timestamp } if shortcut == CANCEL => {
+                let at = self.stamp(timestamp, now);
+                if let Some(slot) = self.watched.cancel() {
+                    signals.extend([Edge::Down, Edge::Up].map(|way| edge(CANCEL_KEY, slot, way, at)));
+                }
+            }
+            Told::Activated { shortcut, timestamp } => {
+                let Some(of) = self.chord_of(&shortcut) else { return Ok(()) };
+                let (at, act) = (self.stamp(timestamp, now), self.gestures[of].activated());
                 if act == Act::FirstToggle {
                     warn!(
                         "this desktop tells when the shortcut is pressed and not when it is let go: a press starts a take and \
@@ -116,20 +124,14 @@ impl PortalSource {
                          \"evdev\" or let the desktop call `ptt-app press` and `ptt-app release`"
                     );
                 }
-                self.act(act, at, signals);
+                self.act(act, of, at, signals);
             }
-            Told::Deactivated { shortcut, timestamp } if shortcut == TALK => {
-                let (at, act) = (self.stamp(timestamp, now), self.gesture.deactivated());
-                self.act(act, at, signals);
+            Told::Deactivated { shortcut, timestamp } => {
+                // Cancel has its edges already; others are not ours.
+                let Some(of) = self.chord_of(&shortcut) else { return Ok(()) };
+                let (at, act) = (self.stamp(timestamp, now), self.gestures[of].deactivated());
+                self.act(act, of, at, signals);
             }
-            Told::Activated { shortcut, timestamp } if shortcut == CANCEL => {
-                let at = self.stamp(timestamp, now);
-                if let Some(slot) = self.watched.cancel() {
-                    signals.extend([edge(slot, Edge::Down, at), edge(slot, Edge::Up, at)]);
-                }
-            }
-            // Cancel has its edges already; others are not ours.
-            Told::Activated { .. } | Told::Deactivated { .. } => {}
             Told::Closed => return Err(PortalError::TakenBack),
             Told::Gone => return Err(PortalError::Gone { reason: "it left the bus".to_owned() }),
         }
@@ -141,16 +143,23 @@ impl PortalSource {
         self.last
     }
 
-    fn act(&self, act: Act, at: Moment, signals: &mut Vec<Signal>) {
-        let mut chord = |way| signals.extend(self.watched.chord().iter().map(|slot| edge(slot, way, at)));
+    /// The place of the chord that this shortcut is.
+    fn chord_of(&self, shortcut: &str) -> Option<usize> {
+        self.watched.chords().iter().position(|chord| shortcut == name_of(chord))
+    }
+
+    fn act(&self, act: Act, of: usize, at: Moment, signals: &mut Vec<Signal>) {
+        let chord = &self.watched.chords()[of];
+        let (profile, device) = (chord.profile, DeviceId(u32::from(chord.profile.0)));
+        let mut keys = |way| signals.extend(chord.slots.iter().map(|slot| edge(device, slot, way, at)));
         match act {
-            Act::Down => chord(Edge::Down),
-            Act::Up => chord(Edge::Up),
-            Act::Toggle => signals.push(Signal::Toggled { at }),
+            Act::Down => keys(Edge::Down),
+            Act::Up => keys(Edge::Up),
+            Act::Toggle => signals.push(Signal::Toggled { at, profile }),
             Act::FirstToggle => {
                 // In this order: the release of a take that is over means nothing in any mode.
-                signals.push(Signal::Toggled { at });
-                signals.extend(self.watched.chord().iter().map(|slot| edge(slot, Edge::Up, at)));
+                signals.push(Signal::Toggled { at, profile });
+                signals.extend(chord.slots.iter().map(|slot| edge(device, slot, Edge::Up, at)));
             }
         }
     }
@@ -200,17 +209,26 @@ fn create_session(bus: &mut Bus) -> Result<OwnedObjectPath, PortalError> {
 }
 
 fn bind(bus: &mut Bus, session: &OwnedObjectPath, watched: &Watched) -> Result<(), PortalError> {
-    let keys =
-        |slots: &mut dyn Iterator<Item = Slot>| slots.map(|slot| watched.key(slot)).collect::<Vec<_>>();
-    let talk = trigger(&keys(&mut watched.chord().iter()));
-    if talk.is_none() {
-        info!("the portal has no words for this chord: choose its keys in the desktop's dialog or settings");
+    let keys = |slots: Slots| slots.iter().map(|slot| watched.key(slot)).collect::<Vec<_>>();
+    let mut shortcuts = Vec::new();
+    for chord in watched.chords() {
+        let proposed = trigger(&keys(chord.slots));
+        if proposed.is_none() {
+            info!(
+                chord = watched.describe(chord),
+                "the portal has no words for this chord: choose its keys in the desktop's dialog or settings"
+            );
+        }
+        let what = match chord.profile {
+            Profile::DEFAULT => "Dictate while held".to_owned(),
+            Profile(_) => format!("Dictate while held: {}", chord.name),
+        };
+        shortcuts.push((name_of(chord), described(what, proposed)));
     }
-    let mut shortcuts = vec![(TALK, described("Dictate while held", talk))];
     if let Some(slot) = watched.cancel() {
         let key = watched.key(slot);
         let proposed = trigger(&[key]).filter(|_| key.code() != ESCAPE);
-        shortcuts.push((CANCEL, described("Throw the dictation away", proposed)));
+        shortcuts.push((CANCEL.to_owned(), described("Throw the dictation away".to_owned(), proposed)));
     }
     let options = Options::from([("handle_token", Value::from("ptt_bind"))]);
     let asked = bus.call([PORTAL, ROOT, SHORTCUTS, "BindShortcuts"], &(session, shortcuts, "", options));
@@ -219,7 +237,15 @@ fn bind(bus: &mut Bus, session: &OwnedObjectPath, watched: &Watched) -> Result<(
     Ok(())
 }
 
-fn described(what: &str, trigger: Option<String>) -> Options<'_> {
+/// By what the desktop knows the shortcut of a chord.
+fn name_of(chord: &WatchedChord) -> String {
+    match chord.profile {
+        Profile::DEFAULT => TALK.to_owned(),
+        Profile(_) => format!("{TALK}-{}", chord.name),
+    }
+}
+
+fn described(what: String, trigger: Option<String>) -> Options<'static> {
     let mut described = Options::from([("description", Value::from(what))]);
     if let Some(trigger) = trigger {
         described.insert("preferred_trigger", Value::from(trigger));
@@ -315,6 +341,6 @@ fn is_gone(owner_changed: &Message) -> bool {
     body.deserialize::<(&str, &str, &str)>().is_ok_and(|(name, old, _)| name == PORTAL && !old.is_empty())
 }
 
-fn edge(slot: Slot, edge: Edge, at: Moment) -> Signal {
-    Signal::Key { device: DESKTOP, slot, edge, at }
+fn edge(device: DeviceId, slot: Slot, edge: Edge, at: Moment) -> Signal {
+    Signal::Key { device, slot, edge, at }
 }

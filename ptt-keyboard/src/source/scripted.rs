@@ -7,7 +7,7 @@ mod script;
 
 use std::time::Duration;
 
-use ptt_messages::Moment;
+use ptt_messages::{Moment, Profile};
 
 pub use script::{Action, Script, Step};
 
@@ -35,7 +35,7 @@ impl ScriptedSource {
     /// Reads the script of the configuration; its clock starts now.
     ///
     /// # Errors
-    /// There is no script, two of them, or one that cannot be read; a step names a key that is not in the chord.
+    /// There is no script, two of them, or one that cannot be read; a step names a key that is in no chord.
     pub fn open(config: &KeyboardConfig, watched: &Watched, stop: &Stop) -> Result<Self, KeyboardError> {
         let script = match (&config.script_file, config.script.is_empty()) {
             (None, false) => config.script.clone(),
@@ -74,7 +74,7 @@ impl ScriptedSource {
                 signals.extend(keys(Edge::Down, cancel.clone()));
                 signals.extend(keys(Edge::Up, cancel));
             }
-            Action::Toggle => signals.push(Signal::Toggled { at }),
+            Action::Toggle => signals.push(Signal::Toggled { at, profile: Profile::DEFAULT }),
             Action::Unplug => signals.push(Signal::Lost { device: ROBOT, at }),
         }
     }
@@ -130,10 +130,10 @@ mod tests {
             }
         }
         let told = events.into_iter().map(|event| match event {
-            ChordEvent::Pressed { at } => ('P', at),
+            ChordEvent::Pressed { at, .. } => ('P', at),
             ChordEvent::Released { at } => ('R', at),
             ChordEvent::Cancelled { at } => ('C', at),
-            ChordEvent::Toggled { at } => ('T', at),
+            ChordEvent::Toggled { at, .. } => ('T', at),
             ChordEvent::UserLeft { at } => ('L', at),
         });
         told.map(|(letter, at)| (letter, at.since(begun).as_micros() as u64)).collect()
@@ -162,7 +162,7 @@ mod tests {
             ("", "exactly one"),
             (&*format!("script = 'down'\n{from_file}"), "exactly one"),
             ("script_file = 'not/there'", "cannot read the key script not/there"),
-            ("script = 'down A'", "A is not a key of the chord"),
+            ("script = 'down A'", "A is not a key of a chord"),
         ] {
             let config: KeyboardConfig = toml::from_str(toml).unwrap();
             let error = ScriptedSource::open(&config, &config.watched().unwrap(), &stop).unwrap_err();

@@ -99,7 +99,7 @@ impl X11Source {
         // Before anybody is asked: a chord that X11 cannot tell is wrong on every server.
         Layout::new(watched, &Names::default())?;
         if config.swallow {
-            swallow::plan(watched)?;
+            swallow::plans(watched)?;
         }
         let (link, screen) = link::connect(display, stop)?;
         let root = link::root(&link, screen);

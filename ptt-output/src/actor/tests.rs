@@ -1,7 +1,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use ptt_messages::{FaultKind, TakeId, Transcript};
+use ptt_messages::{FaultKind, Profile, TakeId, Transcript};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::*;
@@ -178,6 +178,31 @@ async fn the_real_file_sink_behind_the_real_spawn() {
 }
 
 #[actix::test]
+async fn each_profile_has_an_output_of_its_own_and_an_unknown_one_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = |name: &str, more: &str| {
+        let more = format!("sink = \"file\"\nfile_path = {:?}\n{more}", dir.path().join(name));
+        toml::from_str::<OutputConfig>(&more).unwrap()
+    };
+    let loud =
+        to("loud", "trailing = \"space\"\npost_command = [\"tr\", \"a-z\", \"A-Z\"]\npost_limit_ms = 60000");
+    let config = OutputConfig { profiles: vec![loud], ..to("plain", "") };
+    let (events, mut told) = listener();
+    let output = spawn(&config, events).unwrap();
+    for (take, profile, text) in
+        [(1, 0, "one"), (2, 1, "two"), (3, 0, "Three"), (4, 1, "four"), (5, 9, "Five")]
+    {
+        deliver_of(&output, Profile(profile), take, text);
+        assert!(matches!(told.recv().await, Some(OutputEvent::Delivered { .. })));
+    }
+    let texts = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    assert_eq!((texts("plain"), texts("loud")), ("one\nThree\nFive\n".to_owned(), "TWO FOUR ".to_owned()));
+    let broken = OutputConfig { sink: Backend::Command, ..OutputConfig::default() };
+    let config = OutputConfig { profiles: vec![broken], ..to("plain", "") };
+    assert!(matches!(spawn(&config, listener().0), Err(OutputError::NoCommand)));
+}
+
+#[actix::test]
 async fn what_is_wrong_with_the_sink_is_said_at_once() {
     let config = OutputConfig { sink: Backend::Command, ..OutputConfig::default() };
     assert!(matches!(spawn(&config, listener().0), Err(OutputError::NoCommand)));
@@ -227,7 +252,11 @@ fn start_with(
 }
 
 fn deliver(output: &Port<OutputCommand>, take: u64, text: &str) {
-    output.post(OutputCommand::Deliver { take: TakeId(take), text: Transcript::new(text) });
+    deliver_of(output, Profile::DEFAULT, take, text);
+}
+
+fn deliver_of(output: &Port<OutputCommand>, profile: Profile, take: u64, text: &str) {
+    output.post(OutputCommand::Deliver { take: TakeId(take), profile, text: Transcript::new(text) });
 }
 
 /// An actor that passes on what it is told.

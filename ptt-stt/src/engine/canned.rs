@@ -30,6 +30,7 @@ const LOOK: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub struct CannedEngine {
     texts: Vec<String>,
+    language: String,
     delay: Duration,
     script: std::vec::IntoIter<CannedStep>,
     next: usize,
@@ -41,6 +42,7 @@ impl CannedEngine {
     pub fn new(config: &SttConfig) -> Self {
         Self {
             texts: config.canned_texts.clone(),
+            language: config.language.clone(),
             delay: config.canned_delay_ms.millis(),
             script: config.canned_script.clone().into_iter(),
             next: 0,
@@ -85,6 +87,7 @@ impl Engine for CannedEngine {
             n => self.texts[self.next % n].clone(),
         };
         self.next += 1;
+        let text = text.replace("{language}", request.language.as_ref().unwrap_or(&self.language));
         let tokens = u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX);
         let text = Transcript::new(text);
         Ok(Decoded {
@@ -113,7 +116,7 @@ mod tests {
     }
 
     fn request(deadline: Moment) -> DecodeRequest {
-        DecodeRequest { frames: 1_500, prompt: Transcript::default(), threads: 1, deadline }
+        DecodeRequest { frames: 1_500, prompt: Transcript::default(), language: None, threads: 1, deadline }
     }
 
     #[test]

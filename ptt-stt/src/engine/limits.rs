@@ -7,8 +7,8 @@ use std::time::Duration;
 use ptt_messages::SAMPLE_RATE_HZ;
 
 use super::CancelFlag;
-use crate::SttError;
 use crate::check::repeated_tail;
+use crate::{SttConfig, SttError};
 
 /// The prompt is decoded anew for every clip: more than this costs more than it helps.
 pub(super) const PROMPT_TOKENS: usize = 160;
@@ -66,6 +66,36 @@ impl Language {
     }
 }
 
+/// Checks the languages of the other profiles.
+///
+/// # Errors
+/// As [`Language::choose`], for the first profile that has such a language.
+pub(super) fn check_profiles(config: &SttConfig, model: &str, multilingual: bool) -> Result<(), SttError> {
+    for profile in &config.profiles {
+        if let Some(language) = &profile.language {
+            Language::choose(language, model, multilingual).map_err(|error| SttError::OfProfile {
+                name: profile.name.clone(),
+                error: Box::new(error),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// As far as names tell: that a language exists, and that a model whose name ends in `.en` is not asked for another one.
+///
+/// # Errors
+/// As [`Language::choose`].
+pub(super) fn check_languages(config: &SttConfig) -> Result<(), SttError> {
+    // Not by `model_name`, for which the end of a bare `tiny.en` is that of a file.
+    let file = config.model.rsplit('/').next().unwrap_or_default();
+    let name = file.strip_suffix(".bin").unwrap_or(file);
+    let name = name.strip_prefix("ggml-").unwrap_or(name);
+    let multilingual = !(name.ends_with(".en") || name.contains(".en-"));
+    Language::choose(&config.language, name, multilingual)?;
+    check_profiles(config, name, multilingual)
+}
+
 /// What people call the model in a file.
 pub(super) fn model_name(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -89,6 +119,20 @@ mod tests {
         assert_eq!(Language::choose("en", "tiny.en", false).unwrap(), Language::Known("en"));
         let error = Language::choose("de", "tiny.en", false).unwrap_err().to_string();
         assert!(error.contains("such as `tiny`"), "{error}");
+        let de = crate::config::ProfileSpeech {
+            name: "german".to_owned(),
+            language: Some("de".to_owned()),
+            vocabulary: None,
+        };
+        let config = SttConfig {
+            model: "/models/ggml-tiny.en.bin".to_owned(),
+            profiles: vec![de],
+            ..SttConfig::default()
+        };
+        assert!(check_languages(&SttConfig { model: "tiny.en".to_owned(), ..config.clone() }).is_err());
+        let error = check_languages(&config).unwrap_err().to_string();
+        assert!(error.contains("\"german\"") && error.contains("such as `tiny`"), "{error}");
+        assert!(check_languages(&SttConfig { model: "tiny".to_owned(), ..config }).is_ok());
         assert!(matches!(Language::choose("klingon", "tiny", true), Err(SttError::Language { .. })));
     }
 }

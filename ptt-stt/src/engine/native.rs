@@ -26,7 +26,8 @@ use self::encoder::{Positions, Seen, encode};
 use self::weights::Model;
 use self::words::Token;
 use super::limits::{
-    Language, PROMPT_TOKENS, SURE_OF_LANGUAGE, goes_in_circles, loops_from, max_tokens, model_name, stopped,
+    Language, PROMPT_TOKENS, SURE_OF_LANGUAGE, check_profiles, goes_in_circles, loops_from, max_tokens,
+    model_name, stopped,
 };
 use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine};
 use crate::context::{FRAME_SAMPLES, FULL_FRAMES, LONGEST_CLIP_SAMPLES};
@@ -43,8 +44,10 @@ pub struct NativeEngine {
     name: String,
     model: Model,
     pool: ThreadPool,
-    /// A place in Whisper's order; `None` until it is detected.
+    /// A place in Whisper's order; `None` where it is to be detected.
     language: Option<u32>,
+    /// The one that was detected, once that was sure.
+    detected: Option<u32>,
 }
 
 impl NativeEngine {
@@ -56,6 +59,7 @@ impl NativeEngine {
         let path = model::resolve(&config.model)?;
         model::check_before_load(&path)?;
         let mut engine = Self::load(&path, &config.language, config.final_threads())?;
+        check_profiles(config, &engine.name, engine.model.words.multilingual())?;
         engine.warm_up();
         Ok(engine)
     }
@@ -67,14 +71,12 @@ impl NativeEngine {
     pub fn load(path: &Path, language: &str, threads: usize) -> Result<Self, SttError> {
         let name = model_name(path);
         let model = Model::load(path)?;
-        let language = match Language::choose(language, &name, model.words.multilingual())? {
-            Language::Known(code) => whisper_rs::get_lang_id(code).and_then(|id| u32::try_from(id).ok()),
-            Language::Detect => None,
-        };
+        let language = place(Language::choose(language, &name, model.words.multilingual())?);
+        let detected = None;
         let named = |n| format!("ptt-stt-core-{n}");
         let pool = ThreadPoolBuilder::new().num_threads(threads.max(1)).thread_name(named).build();
         let pool = pool.map_err(|error| SttError::Thread(std::io::Error::other(error)))?;
-        Ok(Self { name, model, pool, language })
+        Ok(Self { name, model, pool, language, detected })
     }
 
     /// Touches the weights once, so that the first real decode does not have to.
@@ -83,6 +85,7 @@ impl NativeEngine {
         let request = DecodeRequest {
             frames: 0,
             prompt: Transcript::default(),
+            language: None,
             threads: self.pool.current_num_threads(),
             deadline: began + Duration::from_secs(30),
         };
@@ -104,7 +107,7 @@ impl NativeEngine {
         let (place, sure) = largest(&odds);
         let code = i32::try_from(place).ok().and_then(whisper_rs::get_lang_str).unwrap_or("en");
         let kept = sure >= SURE_OF_LANGUAGE;
-        self.language = kept.then_some(place);
+        self.detected = kept.then_some(place);
         tracing::info!(language = code, sure, kept, "language detected");
         place
     }
@@ -199,7 +202,13 @@ impl Engine for NativeEngine {
         let picture = self.model.spectrograph.of(samples, 2 * positions.dense);
         let crew = Crew::new(&self.pool, request.threads, &over);
         let seen = encode(&self.model, &picture, &positions, crew).ok_or_else(ended)?;
-        let language = match self.language {
+        let wanted = match &request.language {
+            Some(own) => {
+                Language::choose(own, &self.name, self.model.words.multilingual()).map_or(None, place)
+            }
+            None => self.language,
+        };
+        let language = match wanted.or(self.detected) {
             Some(language) => language,
             None => self.detect_language(&seen, request.threads),
         };
@@ -218,6 +227,14 @@ impl Engine for NativeEngine {
             encode: encoded.since(began),
             decode: Moment::now().since(encoded),
         })
+    }
+}
+
+/// A language's place in Whisper's order; `None` where it is to be detected.
+fn place(language: Language) -> Option<u32> {
+    match language {
+        Language::Known(code) => whisper_rs::get_lang_id(code).and_then(|id| u32::try_from(id).ok()),
+        Language::Detect => None,
     }
 }
 

@@ -38,7 +38,7 @@ fn bundled() -> Clip {
 
 fn request(frames: u16, millis: u64) -> DecodeRequest {
     let deadline = Moment::now() + Duration::from_millis(millis);
-    DecodeRequest { frames, prompt: Transcript::default(), threads: 2, deadline }
+    DecodeRequest { frames, prompt: Transcript::default(), language: None, threads: 2, deadline }
 }
 
 #[test]

@@ -10,7 +10,9 @@ use whisper_rs::{
 };
 
 use super::hooks::{CpuBackend, Vocabulary, Watch, noting_backend, redirect_logs, watched};
-use super::limits::{Language, PROMPT_TOKENS, SURE_OF_LANGUAGE, loops_from, max_tokens, model_name, stopped};
+use super::limits::{
+    Language, PROMPT_TOKENS, SURE_OF_LANGUAGE, check_profiles, loops_from, max_tokens, model_name, stopped,
+};
 use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine};
 use crate::context::{FULL_FRAMES, LONGEST_CLIP_SAMPLES};
 use crate::{SttConfig, SttError, cores, model};
@@ -28,7 +30,9 @@ pub struct WhisperEngine {
     backend: Option<CpuBackend>,
     vocabulary: Vocabulary,
     params: FullParams<'static, 'static>,
-    detect_language: bool,
+    language: Language,
+    /// The one that was detected, once that was sure.
+    detected: Option<&'static str>,
 }
 
 impl WhisperEngine {
@@ -40,6 +44,7 @@ impl WhisperEngine {
         let path = model::resolve(&config.model)?;
         model::check_before_load(&path)?;
         let mut engine = Self::load(&path, &config.language)?;
+        check_profiles(config, &engine.name, engine.context.is_multilingual())?;
         let frames = config.policy().context.map_or(FULL_FRAMES, |rule| rule.shortest());
         engine.warm_up(frames, cores::idle(config.final_threads()));
         Ok(engine)
@@ -67,19 +72,12 @@ impl WhisperEngine {
             );
         }
         let language = Language::choose(language, &name, context.is_multilingual())?;
+        let detected = None;
         let vocabulary = Vocabulary {
             size: usize::try_from(context.n_vocab()).unwrap_or(0),
             end_of_text: usize::try_from(context.token_eot()).unwrap_or(usize::MAX),
         };
-        let mut params = greedy();
-        let detect_language = match language {
-            Language::Detect => true,
-            Language::Known(code) => {
-                params.set_language(Some(code));
-                false
-            }
-        };
-        Ok(Self { name, context, state, backend, vocabulary, params, detect_language })
+        Ok(Self { name, context, state, backend, vocabulary, params: greedy(), language, detected })
     }
 
     /// Touches weights and buffers once, so that the first real decode does not have to.
@@ -94,9 +92,8 @@ impl WhisperEngine {
             })
             .collect();
         let request = Ask { frames, threads, deadline: began + Duration::from_secs(30), max_tokens: 4 };
-        let detect = std::mem::take(&mut self.detect_language);
+        self.speak(Language::Known("en"));
         let _ = self.run(&noise, &[], request, &CancelFlag::default());
-        self.detect_language = detect;
         tracing::debug!(took = ?Moment::now().since(began), frames, threads, "warmed up");
     }
 
@@ -130,6 +127,18 @@ impl WhisperEngine {
         Ok(Pass { encode: encoded.since(began), decode: ended.since(encoded), looped: watch.looped })
     }
 
+    /// Sets the language of the next run; `false` where it has to be detected first.
+    fn speak(&mut self, language: Language) -> bool {
+        let code = match language {
+            Language::Known(code) => Some(code),
+            Language::Detect => self.detected,
+        };
+        if code.is_some() {
+            self.params.set_language(code);
+        }
+        code.is_some()
+    }
+
     /// Finds the language once. It costs an encoder pass at full context.
     fn detect_language(&mut self, samples: &[f32], ask: Ask, cancel: &CancelFlag) -> Result<(), SttError> {
         // whisper.cpp detects at the context of the run before: one that is stopped at once sets the full one.
@@ -159,8 +168,8 @@ impl WhisperEngine {
         let code = whisper_rs::get_lang_str(id).unwrap_or("en");
         let sure = usize::try_from(id).ok().and_then(|id| probabilities.get(id)).copied().unwrap_or(0.0);
         self.params.set_language(Some(code));
-        self.detect_language = sure < SURE_OF_LANGUAGE;
-        tracing::info!(language = code, sure, kept = !self.detect_language, "language detected");
+        self.detected = (sure >= SURE_OF_LANGUAGE).then_some(code);
+        tracing::info!(language = code, sure, kept = self.detected.is_some(), "language detected");
         Ok(())
     }
 
@@ -232,7 +241,11 @@ impl Engine for WhisperEngine {
             max_tokens,
         };
         let began = Moment::now();
-        if self.detect_language {
+        let language = match &request.language {
+            Some(own) => Language::choose(own, &self.name, self.context.is_multilingual()),
+            None => Ok(self.language),
+        };
+        if !self.speak(language.unwrap_or(Language::Detect)) {
             self.detect_language(samples, ask, cancel)?;
         }
         let detected = Moment::now().since(began);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ptt_messages::{Clip, Moment, Segment, SegmentState, SttEvent, SttTiming, TakeId, Transcript};
+use ptt_messages::{Clip, Moment, Profile, Segment, SegmentState, SttEvent, SttTiming, TakeId, Transcript};
 
 use super::{Effect, Note, Policy, Running};
 use crate::check::suspect;
@@ -109,6 +109,7 @@ impl Piece {
 
 #[derive(Debug, Default)]
 pub(super) struct Take {
+    pub(super) profile: Profile,
     pub(super) pieces: BTreeMap<Key, Piece>,
     pub(super) wanted: Option<Wanted>,
     /// The tail is there: no audio follows.
@@ -121,6 +122,10 @@ pub(super) struct Take {
 }
 
 impl Take {
+    pub(super) fn new(profile: Profile) -> Self {
+        Self { profile, ..Self::default() }
+    }
+
     /// Takes a segment in; what is too long for the engine becomes several pieces. In `live`, texts that its audio had
     /// before stay when nothing was said since.
     pub(super) fn put(&mut self, segment: Segment, live: bool, effects: &mut Vec<Effect>) {
@@ -292,7 +297,8 @@ impl Take {
     /// Words to know and the last words before a piece.
     pub(super) fn prompt(&self, before: Key, policy: &Policy) -> Transcript {
         let said = self.joined(|key, _| key < before);
-        let mut prompt = policy.vocabulary.clone();
+        let speech = policy.speech(self.profile);
+        let mut prompt = speech.map(|speech| speech.vocabulary.clone()).unwrap_or_default();
         append(&mut prompt, &last_words(&said, policy.prompt_words), Seam::Pause);
         Transcript::new(prompt)
     }

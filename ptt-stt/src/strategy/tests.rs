@@ -19,8 +19,33 @@ fn policy(kind: StrategyKind) -> Policy {
         background_threads: 1,
         speculation_percent: 150,
         context: Some(ContextRule::new(Duration::from_millis(2_560), Duration::from_millis(7_680))),
-        vocabulary: String::new(),
+        profiles: vec![Speech::default()],
         prompt_words: 30,
+    }
+}
+
+fn speech(language: Option<&str>, vocabulary: &str) -> Speech {
+    Speech { language: language.map(str::to_owned), vocabulary: vocabulary.to_owned() }
+}
+
+#[test]
+fn a_take_is_decoded_in_the_language_and_with_the_words_of_its_profile() {
+    let profiles = vec![speech(None, "Enea."), speech(Some("de"), ""), speech(Some("fr"), "Compel.")];
+    let mut script = Script::new(Policy { profiles, ..policy(StrategyKind::Live) });
+    // A profile that nobody knows is the default one.
+    for (take, profile, language, prompt) in
+        [(1, 1, Some("de"), ""), (2, 0, None, "Enea."), (3, 2, Some("fr"), "Compel."), (4, 9, None, "Enea.")]
+    {
+        let clip = Clip::new(vec![0.1; 32_000]).unwrap();
+        let id = SegmentId { take: TakeId(take), index: 0 };
+        let tail = Segment { id, state: SegmentState::Tail, start: 0, speech_end: 32_000, clip };
+        let (attempt, deadline) = (1, Duration::from_secs(10));
+        script.feed(Input::Transcribe { tail, profile: Profile(profile), attempt, deadline });
+        let job = script.jobs.last().unwrap().clone();
+        assert_eq!((job.language.as_deref(), job.prompt.reveal()), (language, prompt), "take {take}");
+        script.feed(Input::Abort { take: TakeId(take) });
+        let result = Err(Failure::Cancelled);
+        script.feed(Input::Done(Done { job: job.job, began: script.now, cpu: Duration::ZERO, result }));
     }
 }
 
@@ -81,11 +106,16 @@ impl Script {
     }
 
     fn hear(&mut self, segment: Segment) -> Vec<String> {
-        self.feed(Input::Hear(segment))
+        self.feed(Input::Hear(segment, Profile::DEFAULT))
     }
 
     fn release(&mut self, tail: Segment, attempt: u32) -> Vec<String> {
-        self.feed(Input::Transcribe { tail, attempt, deadline: Duration::from_secs(10) })
+        self.feed(Input::Transcribe {
+            tail,
+            profile: Profile::DEFAULT,
+            attempt,
+            deadline: Duration::from_secs(10),
+        })
     }
 
     fn resume(&mut self, index: u32) -> Vec<String> {
@@ -222,8 +252,11 @@ fn a_newer_pause_takes_the_place_of_an_older_one() {
 
 #[test]
 fn committed_text_is_the_prompt_of_what_follows() {
-    let mut s =
-        Script::new(Policy { vocabulary: "Enea.".to_owned(), prompt_words: 2, ..policy(StrategyKind::Live) });
+    let mut s = Script::new(Policy {
+        profiles: vec![speech(None, "Enea.")],
+        prompt_words: 2,
+        ..policy(StrategyKind::Live)
+    });
     assert_eq!(s.hear(paused(0, 0.0, 6.0, 6.3)), ["decode 1 6.2s/448 backx1 after 'Enea.'"]);
     // The pause becomes the segment's end while it is decoded: the decode goes on.
     assert!(s.hear(committed(0, 0.0, 6.0, 6.5)).is_empty());
@@ -503,11 +536,11 @@ proptest! {
         let mut work = Vec::new();
         for step in steps {
             match step {
-                Step::Pause(n) => inputs.push(Some(Input::Hear(sentence(1, index, SegmentState::Paused, start, word, n)))),
+                Step::Pause(n) => inputs.push(Some(Input::Hear(sentence(1, index, SegmentState::Paused, start, word, n), Profile::DEFAULT))),
                 Step::Commit(n) => {
                     let closed = sentence(1, index, SegmentState::Committed, start, word, n);
                     start = closed.end();
-                    inputs.push(Some(Input::Hear(closed)));
+                    inputs.push(Some(Input::Hear(closed, Profile::DEFAULT)));
                     index += 1;
                     word += n;
                 }
@@ -520,7 +553,7 @@ proptest! {
         }
         let tail = sentence(1, index, SegmentState::Tail, start, word, rest);
         word += rest;
-        inputs.push(Some(Input::Transcribe { tail, attempt: 1, deadline: Duration::from_secs(60) }));
+        inputs.push(Some(Input::Transcribe { tail, profile: Profile::DEFAULT, attempt: 1, deadline: Duration::from_secs(60) }));
         inputs.extend(std::iter::repeat_n(None, 40));
         let mut work = work.into_iter();
         for input in inputs {

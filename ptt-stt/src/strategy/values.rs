@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ptt_messages::{Clip, Fault, Moment, Segment, SttEvent, TakeId, Transcript};
+use ptt_messages::{Clip, Fault, Moment, Profile, Segment, SttEvent, TakeId, Transcript};
 use serde::{Deserialize, Serialize};
 
 use crate::check::Suspicion;
@@ -33,10 +33,27 @@ pub struct Policy {
     pub speculation_percent: u64,
     /// The short context, or `None` for the full one always.
     pub context: Option<ContextRule>,
-    /// A sentence of words to know, or nothing.
-    pub vocabulary: String,
+    /// What is particular about each profile's takes, the default one's first.
+    pub profiles: Vec<Speech>,
     /// How many words of the text so far are the next piece's prompt.
     pub prompt_words: usize,
+}
+
+impl Policy {
+    /// What is particular about a profile's takes; the default one's where there is no such profile.
+    #[must_use]
+    pub fn speech(&self, profile: Profile) -> Option<&Speech> {
+        self.profiles.get(profile.index()).or_else(|| self.profiles.first())
+    }
+}
+
+/// How the takes of one profile are spoken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Speech {
+    /// The language's code or `auto`; `None` as the engine was opened with.
+    pub language: Option<String>,
+    /// A sentence of words to know, or nothing.
+    pub vocabulary: String,
 }
 
 /// One decode. Counts up for the life of a strategy.
@@ -47,11 +64,11 @@ pub struct JobId(pub u64);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// The recorder closed a segment or saw a pause.
-    Hear(Segment),
+    Hear(Segment, Profile),
     /// Speech goes on after a pause.
     SpeechResumed { take: TakeId, index: u32 },
     /// The text of the whole take is wanted within `deadline`.
-    Transcribe { tail: Segment, attempt: u32, deadline: Duration },
+    Transcribe { tail: Segment, profile: Profile, attempt: u32, deadline: Duration },
     /// Forget the take.
     Abort { take: TakeId },
     /// A decode ended.
@@ -109,6 +126,8 @@ pub struct Assignment {
     pub frames: u16,
     /// What was said before.
     pub prompt: Transcript,
+    /// The language of the take's profile, where it has one of its own.
+    pub language: Option<String>,
     /// Compute threads.
     pub threads: usize,
     /// Whether nobody waits for it: it may be less important than other programs.

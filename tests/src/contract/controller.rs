@@ -116,7 +116,7 @@ pub async fn controller(spawn: impl Fn(&mut dyn FnMut(&Inbox) -> Ports) -> Inbox
     let mut desk = Desk::with(&spawn).await;
     let busy = desk.hold().await;
     let press = desk.later(50);
-    desk.inbox.keyboard.post(KeyboardEvent::Pressed { at: press });
+    desk.inbox.keyboard.post(KeyboardEvent::Pressed { at: press, profile: ptt_messages::Profile::DEFAULT });
     let release = desk.later(800);
     desk.inbox.keyboard.post(KeyboardEvent::Released { at: release });
     desk.text(busy, "one").await;
@@ -137,7 +137,9 @@ pub async fn controller(spawn: impl Fn(&mut dyn FnMut(&Inbox) -> Ports) -> Inbox
     desk.text(last, "the last text").await;
     desk.output(last).await;
     desk.keyboard.until("Ignore", |c| (*c == KeyboardCommand::Ignore).then_some(())).await;
-    desk.inbox.keyboard.post(KeyboardEvent::Pressed { at: desk.now });
+    desk.inbox
+        .keyboard
+        .post(KeyboardEvent::Pressed { at: desk.now, profile: ptt_messages::Profile::DEFAULT });
     desk.inbox.commands.post(ControllerCommand::Enable);
     desk.keyboard.until("Listen", |c| (*c == KeyboardCommand::Listen).then_some(())).await;
     assert!(!desk.resources.drain().iter().any(|c| matches!(c, ResourceCommand::Acquire { .. })));
@@ -195,7 +197,7 @@ impl Desk {
     /// A press, up to the recorder's `Start`.
     async fn press(&mut self) -> TakeId {
         let at = self.later(1_000);
-        self.inbox.keyboard.post(KeyboardEvent::Pressed { at });
+        self.inbox.keyboard.post(KeyboardEvent::Pressed { at, profile: ptt_messages::Profile::DEFAULT });
         let take = self.granted().await;
         assert_eq!(self.start(take).await, at, "the take begins at the press");
         self.chime(Chime::Start, take).await;
@@ -261,7 +263,11 @@ impl Desk {
 
     async fn transcribe(&mut self, take: TakeId) -> u32 {
         let asked = self.stt.until("Transcribe", |c| match c {
-            SttCommand::Transcribe { tail, attempt, .. } if tail.id.take == take => Some(*attempt),
+            SttCommand::Transcribe { tail, profile: ptt_messages::Profile::DEFAULT, attempt, .. }
+                if tail.id.take == take =>
+            {
+                Some(*attempt)
+            }
             _ => None,
         });
         asked.await.0
@@ -283,7 +289,7 @@ impl Desk {
         loop {
             match self.output.next().await {
                 OutputCommand::Aim { .. } | OutputCommand::Withdraw { .. } => {}
-                OutputCommand::Deliver { take: of, text } => {
+                OutputCommand::Deliver { take: of, text, .. } => {
                     assert_eq!(of, take, "texts come out in the order of the takes, and nothing else does");
                     return text.reveal().to_owned();
                 }

@@ -60,7 +60,7 @@ async fn listening(told: &mut Told<KeyboardEvent>) {
 
 async fn edge(told: &mut Told<KeyboardEvent>, wanted: &str) -> Moment {
     match told.next().await {
-        KeyboardEvent::Pressed { at } if wanted == "Pressed" => at,
+        KeyboardEvent::Pressed { at, .. } if wanted == "Pressed" => at,
         KeyboardEvent::Released { at } if wanted == "Released" => at,
         other => panic!("{other:?} instead of {wanted}"),
     }

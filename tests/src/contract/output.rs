@@ -80,7 +80,7 @@ pub async fn output_that_fails(spawn: impl Fn(Port<OutputEvent>) -> Port<OutputC
 }
 
 fn deliver(take: TakeId, text: &str) -> OutputCommand {
-    OutputCommand::Deliver { take, text: Transcript::new(text) }
+    OutputCommand::Deliver { take, profile: ptt_messages::Profile::DEFAULT, text: Transcript::new(text) }
 }
 
 async fn delivered(told: &mut Told<OutputEvent>, take: TakeId) {

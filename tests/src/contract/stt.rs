@@ -37,6 +37,7 @@ pub async fn stt(spawn: impl Fn(Port<SttEvent>) -> Port<SttCommand>, spoken: &Cl
     promise("recogniser", "what has no speech, or no samples, gives an empty text without asking the engine");
     for (take, clip) in [(TakeId(2), silence(1.0)), (TakeId(3), Clip::empty())] {
         desk.tell(SttCommand::Transcribe {
+            profile: ptt_messages::Profile::DEFAULT,
             tail: tail(take, 0, 0, &clip, false),
             attempt: 1,
             deadline: DEADLINE,
@@ -48,23 +49,39 @@ pub async fn stt(spawn: impl Fn(Port<SttEvent>) -> Port<SttCommand>, spoken: &Cl
     promise("recogniser", "committed segments belong to the text even when nothing follows them");
     let segment = speech_segment(TakeId(4), 0, SegmentState::Committed, 0, spoken);
     let end = segment.end();
-    desk.tell(SttCommand::Hear(segment));
+    desk.tell(SttCommand::Hear { segment, profile: ptt_messages::Profile::DEFAULT });
     let nothing = tail(TakeId(4), 1, end, &Clip::empty(), false);
-    desk.tell(SttCommand::Transcribe { tail: nothing, attempt: 1, deadline: DEADLINE });
+    desk.tell(SttCommand::Transcribe {
+        tail: nothing,
+        profile: ptt_messages::Profile::DEFAULT,
+        attempt: 1,
+        deadline: DEADLINE,
+    });
     assert!(!desk.complete(TakeId(4)).await.text.is_empty());
 
     promise("recogniser", "a pause is not the end: speech goes on, and the text comes with the tail");
-    desk.tell(SttCommand::Hear(speech_segment(TakeId(5), 0, SegmentState::Paused, 0, spoken)));
+    desk.tell(SttCommand::Hear {
+        segment: speech_segment(TakeId(5), 0, SegmentState::Paused, 0, spoken),
+        profile: ptt_messages::Profile::DEFAULT,
+    });
     desk.tell(SttCommand::SpeechResumed { take: TakeId(5), index: 0 });
     assert!(!desk.transcribe(TakeId(5), spoken, 1).await.text.is_empty());
 
     promise("recogniser", "nothing is said about an aborted take");
     for begun in [false, true] {
         let take = if begun { TakeId(7) } else { TakeId(6) };
-        desk.tell(SttCommand::Hear(speech_segment(take, 0, SegmentState::Paused, 0, spoken)));
+        desk.tell(SttCommand::Hear {
+            segment: speech_segment(take, 0, SegmentState::Paused, 0, spoken),
+            profile: ptt_messages::Profile::DEFAULT,
+        });
         if begun {
             let tail = speech_segment(take, 0, SegmentState::Tail, 0, spoken);
-            desk.tell(SttCommand::Transcribe { tail, attempt: 1, deadline: DEADLINE });
+            desk.tell(SttCommand::Transcribe {
+                tail,
+                profile: ptt_messages::Profile::DEFAULT,
+                attempt: 1,
+                deadline: DEADLINE,
+            });
         }
         desk.tell(SttCommand::Abort { take });
     }
@@ -81,7 +98,12 @@ pub async fn stt(spawn: impl Fn(Port<SttEvent>) -> Port<SttCommand>, spoken: &Cl
 
     promise("recogniser", "a deadline that has passed is answered, by a text or by a fault");
     let tail = speech_segment(TakeId(11), 0, SegmentState::Tail, 0, spoken);
-    desk.tell(SttCommand::Transcribe { tail, attempt: 1, deadline: Duration::from_millis(1) });
+    desk.tell(SttCommand::Transcribe {
+        tail,
+        profile: ptt_messages::Profile::DEFAULT,
+        attempt: 1,
+        deadline: Duration::from_millis(1),
+    });
     let (fault, _) = desk
         .told
         .until("an answer", |event| match event {
@@ -152,7 +174,12 @@ impl Desk {
 
     async fn transcribe(&mut self, take: TakeId, clip: &Clip, attempt: u32) -> Answer {
         let tail = tail(take, 0, 0, clip, true);
-        self.tell(SttCommand::Transcribe { tail, attempt, deadline: DEADLINE });
+        self.tell(SttCommand::Transcribe {
+            tail,
+            profile: ptt_messages::Profile::DEFAULT,
+            attempt,
+            deadline: DEADLINE,
+        });
         self.complete(take).await
     }
 

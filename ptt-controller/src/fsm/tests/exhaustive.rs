@@ -129,7 +129,7 @@ fn inputs(watch: &Watch) -> Vec<Input> {
         inputs.push(K::Released { at: gesture.pressed + Duration::from_millis(10) }.into());
     }
     if let Some(tapped) = watch.machine.tapped {
-        inputs.push(K::Pressed { at: tapped + Duration::from_millis(10) }.into());
+        inputs.push(K::Pressed { at: tapped.0 + Duration::from_millis(10), profile: tapped.1 }.into());
     }
     inputs.extend(watch.armed.iter().map(|(_, timer)| Input::TimedOut(*timer)));
     inputs

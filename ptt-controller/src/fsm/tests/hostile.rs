@@ -42,9 +42,9 @@ fn any(dice: &mut Dice, watch: &Watch) -> Input {
         0 => C::Enable.into(),
         1 => C::Disable.into(),
         2 => C::Retry.into(),
-        3 => K::Pressed { at }.into(),
+        3 => K::Pressed { at, profile: some(dice) }.into(),
         4 => K::Released { at }.into(),
-        5 => K::Toggled { at }.into(),
+        5 => K::Toggled { at, profile: some(dice) }.into(),
         6 => K::Cancelled { at }.into(),
         7 => K::Failed(problem(dice)).into(),
         8 => Res::Granted { take }.into(),
@@ -77,17 +77,21 @@ fn any(dice: &mut Dice, watch: &Watch) -> Input {
     }
 }
 
+fn some(dice: &mut Dice) -> Profile {
+    *dice.pick(&[Profile::DEFAULT, Profile(1), Profile(2)])
+}
+
 fn fitting(dice: &mut Dice, watch: &Watch, take: TakeId, at: Moment) -> Input {
     match &watch.machine.state {
         S::Idle => C::Enable.into(),
-        S::WaitingForKey => K::Pressed { at }.into(),
+        S::WaitingForKey => K::Pressed { at, profile: some(dice) }.into(),
         S::KeyPressed { granted: false, .. } => Res::Granted { take }.into(),
         S::KeyPressed { .. } => started(take).into(),
         S::Recording { .. } => K::Released { at }.into(),
-        S::RecordingStopped { .. } if dice.once_in(2) => K::Pressed { at }.into(),
+        S::RecordingStopped { .. } if dice.once_in(2) => K::Pressed { at, profile: some(dice) }.into(),
         S::RecordingStopped { .. } => finished(take, true).into(),
         S::RecordingCancelled { .. } => Rec::Cleared { take }.into(),
-        S::Processing(_) if dice.once_in(2) => K::Pressed { at }.into(),
+        S::Processing(_) if dice.once_in(2) => K::Pressed { at, profile: some(dice) }.into(),
         S::Processing(_) => complete(take, "hello").into(),
     }
 }

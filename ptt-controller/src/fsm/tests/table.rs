@@ -488,6 +488,51 @@ fn double_tap_mode_goes_from_the_second_tap_to_the_next() {
 }
 
 #[test]
+fn a_take_keeps_the_profile_of_its_press() {
+    let own = |part: &str| {
+        let part = part.replace("press |", "press_other |").replace("stt:load,", "profile#1/1, stt:load,");
+        let part = part.replace("transcribe#1", "transcribe#1/1").replace("aim#1", "aim#1/1");
+        part.replace("deliver#1", "deliver#1/1")
+    };
+    let [press, stop, audio, text] = [PRESS, STOP, AUDIO, TEXT].map(own);
+    let remembered = text.clone() + ", resources:acquire#2, stt:load, arm:start_deadline#2, => key_pressed";
+    hold(&[
+        LISTEN,
+        &press,
+        START,
+        "+10ms press // another chord, by another way than the keyboard: it is held already",
+        "committed#1 | stt:hear#1/1",
+        "+890ms release | recorder:stop#1@900, output:aim#1/1, arm:stop_deadline#1, => recording_stopped",
+        "+50ms press | chime:start#2@950 // remembered with its own",
+        &audio,
+        &remembered,
+    ]);
+    let failed = "engine_hopeless#1 | stt:abort#1, chime:error#1@900, fault:misconfigured#1, \
+        resources:release#1, ended:salvaged#1, => idle, => waiting_for_key";
+    let undelivered = "output_failed#1 | chime:error#1@900, fault:broken#1";
+    hold(&[LISTEN, &press, START, &stop, &audio, &text, undelivered, "retry | output:deliver#1/1 'hello'"]);
+    let again = "retry | resources:acquire#2, profile#2/1, stt:hear#2/1, stt:transcribe#2/1, \
+        arm:decode_deadline#2, => processing";
+    hold(&[LISTEN, &press, START, "committed#1 | stt:hear#1/1", &stop, &audio, failed, again]);
+}
+
+#[test]
+fn two_taps_on_two_chords_are_no_double_tap() {
+    let policy = Policy { mode: Mode::DoubleTap, ..Policy::default() };
+    let second = PRESS.replace("press |", "+100ms press_other |").replace("@0", "@200");
+    let second = second.replace("stt:load", "profile#1/1, stt:load");
+    check(&policy, &script(&[LISTEN, "press", "release", "+100ms press_other", "release", &second]));
+}
+
+#[test]
+fn a_press_of_any_chord_ends_a_toggled_take() {
+    let policy = Policy { mode: Mode::Toggle, ..Policy::default() };
+    let stop =
+        "+2s press_other | recorder:stop#1@2000, output:aim#1, arm:stop_deadline#1, => recording_stopped";
+    check(&policy, &script(&[LISTEN, PRESS, START, "+0ms release", stop]));
+}
+
+#[test]
 fn a_toggle_works_in_every_mode() {
     for mode in [Mode::Hold, Mode::Toggle, Mode::Auto, Mode::DoubleTap] {
         let policy = Policy { mode, ..Policy::default() };

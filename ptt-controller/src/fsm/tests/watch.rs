@@ -4,7 +4,8 @@
 //! ends it. I3 every take has exactly one outcome. I4 a text goes out for the take in `processing` only, once. I5 nothing
 //! grows without bound, and one transcription is asked for at a time. I6 left alone, the machine comes back to where it
 //! listens. I7 what was started was stopped, aborted, or has told its end. I8 a release, a cancel and a lost keyboard do
-//! what they are for. I9 what carries another take changes nothing.
+//! what they are for. I9 what carries another take changes nothing. I10 a take has one profile, from its press to its
+//! text.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -29,6 +30,7 @@ pub(super) struct Watch {
     pub moves: Vec<Move>,
     /// Print what happens.
     pub aloud: bool,
+    profiles: BTreeMap<TakeId, Profile>,
     capturing: Option<TakeId>,
     leased: Option<TakeId>,
     transcribing: Option<TakeId>,
@@ -45,6 +47,7 @@ impl Watch {
             delivered: Vec::new(),
             moves: Vec::new(),
             aloud: false,
+            profiles: BTreeMap::new(),
             capturing: None,
             leased: None,
             transcribing: None,
@@ -102,6 +105,7 @@ impl Watch {
         });
         self.delivered.retain(|take| current == Some(*take));
         self.takes.retain(|_, outcome| outcome.is_none());
+        self.profiles.clear();
     }
 
     /// What an answer that was not ignored closes.
@@ -125,6 +129,10 @@ impl Watch {
     fn follow(&mut self, before: &Machine, input: &Input, effects: &Effects) {
         let mut at = before.state();
         for effect in effects {
+            if let Some((take, profile)) = profile_of(effect) {
+                let known = *self.profiles.entry(take).or_insert(profile);
+                assert_eq!(profile, known, "I10: {effect} of {take}");
+            }
             match effect {
                 Effect::Moved(moved) => {
                     assert_eq!(moved.from, at, "a path is without gaps");
@@ -166,7 +174,7 @@ impl Watch {
                 Effect::Feedback(FeedbackCommand::Play { take, chime: Chime::Start, .. }) => {
                     self.takes.entry(*take).or_insert(None);
                 }
-                Effect::Output(OutputCommand::Deliver { take, text }) => {
+                Effect::Output(OutputCommand::Deliver { take, text, .. }) => {
                     self.goes_out(before, input, *take, text)
                 }
                 Effect::Observe(ControllerEvent::Ended { take, outcome }) => {
@@ -189,7 +197,7 @@ impl Watch {
 
     fn goes_out(&mut self, before: &Machine, input: &Input, take: TakeId, text: &Transcript) {
         if *input == Input::Command(C::Retry) {
-            assert!(before.kept.texts.iter().any(|(kept, _)| *kept == take), "I4: a retry of what failed");
+            assert!(before.kept.texts.iter().any(|kept| kept.take == take), "I4: a retry of what failed");
             return;
         }
         assert!(matches!(input, Input::Stt(Stt::Complete { take: id, .. }) if *id == take), "I4: {input:?}");
@@ -346,5 +354,17 @@ pub(super) fn seeds(count: u64, play: impl Fn(u64, bool)) {
         let failing = Failing(seed);
         play(seed, false);
         drop(failing);
+    }
+}
+
+fn profile_of(effect: &Effect) -> Option<(TakeId, Profile)> {
+    match effect {
+        Effect::Stt(SttCommand::Hear { segment, profile }) => Some((segment.id.take, *profile)),
+        Effect::Stt(SttCommand::Transcribe { tail, profile, .. }) => Some((tail.id.take, *profile)),
+        Effect::Output(
+            OutputCommand::Aim { take, profile } | OutputCommand::Deliver { take, profile, .. },
+        )
+        | Effect::Observe(ControllerEvent::Profile { take, profile }) => Some((*take, *profile)),
+        _ => None,
     }
 }

@@ -104,13 +104,14 @@ impl World {
             if at.since(press) >= self.watch.policy.min_hold {
                 self.holds.push((press, at));
             }
-            self.edge(press, K::Pressed { at: press });
+            let profile = *self.dice.pick(&[Profile::DEFAULT, Profile(1)]);
+            self.edge(press, K::Pressed { at: press, profile });
             self.edge(at, K::Released { at });
             if self.faulty {
                 let other: Input = match self.dice.below(11) {
                     0 => K::Cancelled { at }.into(),
                     1 => K::Failed(fault(Component::Keyboard, FaultKind::Gone)).into(),
-                    2 => K::Toggled { at }.into(),
+                    2 => K::Toggled { at, profile: Profile::DEFAULT }.into(),
                     3 => C::Disable.into(),
                     4 | 5 => C::Enable.into(),
                     6 => C::Retry.into(),
@@ -144,7 +145,7 @@ impl World {
     }
 
     fn tap(&mut self, at: Moment) {
-        self.edge(at, K::Pressed { at });
+        self.edge(at, K::Pressed { at, profile: Profile::DEFAULT });
         let later = at + self.dice.millis(3);
         self.edge(later, K::Released { at: later });
     }

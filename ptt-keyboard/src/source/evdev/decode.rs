@@ -187,7 +187,13 @@ mod tests {
             tracker.step(signal, &mut events);
         }
         let (at, until) = (Moment::from_millis(5_000), Moment::from_millis(9_000));
-        assert_eq!(events, [ChordEvent::Pressed { at }, ChordEvent::Released { at: until }]);
+        assert_eq!(
+            events,
+            [
+                ChordEvent::Pressed { at, profile: ptt_messages::Profile::DEFAULT },
+                ChordEvent::Released { at: until }
+            ]
+        );
     }
 
     proptest! {

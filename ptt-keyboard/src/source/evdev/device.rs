@@ -67,15 +67,17 @@ impl Device {
         Ok(Self { id, name, path, has, fd, decoder, stamps: stamps.is_ok(), passer: None })
     }
 
-    /// Keeps the chord from everybody else from now on. Where that cannot be, it is logged, and the chord is heard all the same.
+    /// Keeps the chords that it has whole from everybody else from now on. Where that cannot be, it is logged, and the chord is heard all the same.
     pub fn take_from_others(&mut self, watched: &Watched) {
-        if self.has.and(watched.chord()).is_empty() {
+        if self.has.and(watched.in_chords()).is_empty() {
             return;
         }
-        let passer = if watched.chord().without(self.has).is_empty() {
-            Passer::start(self.id, &self.path, watched)
-        } else {
+        let chords = watched.chords().iter().map(|chord| chord.slots);
+        let whole: Vec<Slots> = chords.filter(|chord| chord.without(self.has).is_empty()).collect();
+        let passer = if whole.is_empty() {
             Err("it has not all keys of the chord".to_owned())
+        } else {
+            Passer::start(self.id, &self.path, watched, &whole)
         };
         match passer {
             Ok(passer) => self.passer = Some(passer),

@@ -60,11 +60,11 @@ struct Pass {
 }
 
 impl Passer {
-    /// Makes the other device and starts to pass on what comes from the keyboard at `path`.
+    /// Makes the other device and starts to pass on what comes from the keyboard at `path`, but for `chords`.
     ///
     /// # Errors
     /// Why that cannot be done, as the end of a sentence.
-    pub fn start(id: DeviceId, path: &Path, watched: &Watched) -> Result<Self, String> {
+    pub fn start(id: DeviceId, path: &Path, watched: &Watched, chords: &[Slots]) -> Result<Self, String> {
         let open = || open_device(path).map_err(|error| format!("it cannot be read: {error}"));
         let (fd, state) = (open()?, open()?);
         ioctl::use_monotonic_clock(fd.as_fd())
@@ -74,7 +74,8 @@ impl Passer {
         let (inbox, stop) = Inbox::new()
             .and_then(|inbox| Ok((Arc::new(inbox), Stop::new()?)))
             .map_err(|error| error.to_string())?;
-        let chord = watched.chord().iter().map(|slot| watched.key(slot).code()).collect();
+        let codes = |chord: &Slots| chord.iter().map(|slot| watched.key(slot).code()).collect();
+        let chords = chords.iter().map(codes).collect();
         let mut pass = Pass {
             id,
             name: from.name().unwrap_or_default().to_owned(),
@@ -82,7 +83,7 @@ impl Passer {
             from,
             state,
             to,
-            sieve: Sieve::new(chord),
+            sieve: Sieve::new(chords),
             inbox: Arc::clone(&inbox),
             given_up: false,
             in_hole: false,

@@ -58,7 +58,7 @@ pub fn list_devices(config: &KeyboardConfig) -> Vec<KeyDeviceInfo> {
         let has = probe.has.unwrap_or_default();
         KeyDeviceInfo {
             readable: fd.is_ok(),
-            has_chord: watched.chord().without(has).is_empty(),
+            has_chord: watched.chords().iter().any(|chord| chord.slots.without(has).is_empty()),
             watched: has.iter().map(|slot| watched.key(slot).to_string()).collect(),
             wanted: config.wants_device(&probe.name),
             name: probe.name,
@@ -131,8 +131,11 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     #[test]
     fn sysfs_tells_the_keys_of_a_keyboard_and_of_a_power_button() {
-        let watched =
-            Watched::new(&"Down+Right+F13".parse().unwrap(), crate::chord::CancelKey("Escape".parse().ok()));
+        let watched = Watched::new(
+            &"Down+Right+F13".parse().unwrap(),
+            &[],
+            crate::chord::CancelKey("Escape".parse().ok()),
+        );
         let watched = watched.unwrap();
         let names = |text: &str| {
             let has = slots(&parse_bits(text).unwrap(), &watched);

@@ -1,6 +1,6 @@
 //! Which keys of a keyboard that was taken from everybody are passed on, purely.
 //!
-//! The key that makes the chord whole is kept, and so is all that the chord's keys do until they are up. Those that went down
+//! The key that makes a chord whole is kept, and so is all that the chord's keys do until they are up. Those that went down
 //! before it have been passed on already: they are let go for the others at that moment, so a chord of letters leaves at most
 //! a letter behind and never one that repeats.
 
@@ -10,7 +10,7 @@ pub type KeyEvent = (u16, i32);
 /// What a keyboard does, and what the others are told of it.
 #[derive(Debug)]
 pub struct Sieve {
-    chord: Vec<u16>,
+    chords: Vec<Vec<u16>>,
     /// Keys that are down.
     down: Vec<u16>,
     /// Keys that are down for the others.
@@ -23,8 +23,8 @@ pub const WAY_OUT: [u16; 3] = [29, 57, 1];
 impl Sieve {
     /// For a keyboard on which no key is down.
     #[must_use]
-    pub fn new(chord: Vec<u16>) -> Self {
-        Self { chord, down: Vec::new(), passed: Vec::new() }
+    pub fn new(chords: Vec<Vec<u16>>) -> Self {
+        Self { chords, down: Vec::new(), passed: Vec::new() }
     }
 
     /// Takes an event in and adds what the others are told.
@@ -38,9 +38,10 @@ impl Sieve {
                 if !self.down.contains(&code) {
                     self.down.push(code);
                 }
-                if self.chord.contains(&code) && self.has(&self.chord) {
-                    let chord = self.chord.clone();
-                    self.let_go(|key| chord.contains(&key), tell);
+                let whole = self.chords.iter().filter(|chord| chord.contains(&code) && self.has(chord));
+                let kept: Vec<u16> = whole.flatten().copied().collect();
+                if !kept.is_empty() {
+                    self.let_go(|key| kept.contains(&key), tell);
                 } else if !self.passed.contains(&code) {
                     self.passed.push(code);
                     tell.push((code, value));
@@ -95,7 +96,7 @@ mod tests {
     const B: u16 = 48;
 
     fn told(chord: &[u16], events: &[KeyEvent]) -> Vec<KeyEvent> {
-        let (mut sieve, mut tell) = (Sieve::new(chord.to_vec()), Vec::new());
+        let (mut sieve, mut tell) = (Sieve::new(vec![chord.to_vec()]), Vec::new());
         events.iter().for_each(|event| sieve.step(*event, &mut tell));
         tell
     }
@@ -123,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_way_out_is_seen_and_ends_with_nothing_down() {
-        let (mut sieve, mut tell) = (Sieve::new(vec![183]), Vec::new());
+        let (mut sieve, mut tell) = (Sieve::new(vec![vec![183]]), Vec::new());
         for key in WAY_OUT {
             assert!(!sieve.wants_out());
             sieve.step((key, 1), &mut tell);
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn after_a_hole_nothing_is_stuck() {
-        let (mut sieve, mut tell) = (Sieve::new(vec![183]), Vec::new());
+        let (mut sieve, mut tell) = (Sieve::new(vec![vec![183]]), Vec::new());
         [(42, 1), (B, 1)].iter().for_each(|event| sieve.step(*event, &mut tell));
         tell.clear();
         sieve.resync(vec![42, 30], &mut tell);
@@ -147,10 +148,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is pressed: the others see presses and releases in turns, never the chord whole, and nothing stays down.
+        /// Whatever is pressed: the others see presses and releases in turns, never a chord whole, and nothing stays down.
         #[test]
         fn the_others_see_a_keyboard_that_makes_sense(keys in prop::collection::vec((0_u16..5, 0_i32..3), 0..200)) {
-            let (mut sieve, mut tell) = (Sieve::new(vec![0, 1, 2]), Vec::new());
+            let (mut sieve, mut tell) = (Sieve::new(vec![vec![0, 1, 2], vec![2, 3]]), Vec::new());
             let mut down: Vec<u16> = Vec::new();
             let end: Vec<KeyEvent> = (0..5).map(|key| (key, 0)).collect();
             for event in keys.into_iter().chain(end) {
@@ -163,6 +164,7 @@ mod tests {
                     }
                 }
                 prop_assert!(![0, 1, 2].iter().all(|key| down.contains(key)));
+                    prop_assert!(![2, 3].iter().all(|key| down.contains(key)));
             }
             prop_assert!(down.is_empty());
         }

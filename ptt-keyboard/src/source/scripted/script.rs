@@ -27,9 +27,9 @@ pub struct Step {
 /// What happens in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A key of the chord goes down, or all of them.
+    /// A key of any chord goes down, or all of the default profile's.
     Down(Option<Key>),
-    /// A key of the chord goes up, or all of them.
+    /// A key of any chord goes up, or all of the default profile's.
     Up(Option<Key>),
     /// The cancel key goes down and up.
     Cancel,
@@ -60,18 +60,18 @@ impl Script {
         self.0.is_empty()
     }
 
-    /// Checks that the script moves keys of the chord only, and has a cancel key where it uses it.
+    /// Checks that the script moves keys of chords only, and has a cancel key where it uses it.
     ///
     /// # Errors
     /// [`KeyboardError::BadScript`].
     pub fn check(&self, watched: &Watched) -> Result<(), KeyboardError> {
-        let chord = watched.chord();
+        let chords = watched.in_chords();
         for (n, step) in self.0.iter().enumerate() {
             let reason = match step.action {
                 Action::Down(Some(key)) | Action::Up(Some(key))
-                    if !watched.slot(key.code()).is_some_and(|slot| chord.has(slot)) =>
+                    if !watched.slot(key.code()).is_some_and(|slot| chords.has(slot)) =>
                 {
-                    format!("{key} is not a key of the chord")
+                    format!("{key} is not a key of a chord")
                 }
                 Action::Cancel if watched.cancel().is_none() => "keyboard.cancel names no key".to_owned(),
                 Action::Down(_) | Action::Up(_) | Action::Cancel | Action::Toggle | Action::Unplug => {

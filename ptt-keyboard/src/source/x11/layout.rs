@@ -135,7 +135,7 @@ mod tests {
     use crate::chord::CancelKey;
 
     fn watched(chord: &str) -> Watched {
-        Watched::new(&chord.parse().unwrap(), CancelKey("Escape".parse().ok())).unwrap()
+        Watched::new(&chord.parse().unwrap(), &[], CancelKey("Escape".parse().ok())).unwrap()
     }
 
     /// A server that counts as Linux does, but for these.

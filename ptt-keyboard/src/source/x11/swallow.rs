@@ -1,4 +1,4 @@
-//! Keeping the chord from the windows: a passive grab of one of its keys, for every state of the lock keys.
+//! Keeping the chords from the windows: a passive grab of one key of each, for every state of the lock keys.
 //!
 //! A grab is of one key together with modifiers, so that is what a chord must be to be swallowed; Down+Right is not: its keys
 //! would be gone from every window. While a grabbed key is held the server gives no other key to windows either. It lets go
@@ -32,12 +32,15 @@ const CAPS: u32 = 1 << 1;
 const ANY_MODIFIER: u32 = 1 << 31;
 const ANY_KEY: u32 = 0;
 
-/// How the chord can be swallowed.
+/// How the chords can be swallowed.
 ///
 /// # Errors
-/// [`KeyboardError::CannotSwallow`] where it has not exactly one key beside modifiers.
-pub fn plan(watched: &Watched) -> Result<Plan, KeyboardError> {
-    let chord = watched.chord();
+/// [`KeyboardError::CannotSwallow`] where one has not exactly one key beside modifiers.
+pub fn plans(watched: &Watched) -> Result<Vec<Plan>, KeyboardError> {
+    watched.chords().iter().map(|chord| plan(watched, chord.slots)).collect()
+}
+
+fn plan(watched: &Watched, chord: Slots) -> Result<Plan, KeyboardError> {
     let modifiers: Slots =
         chord.iter().filter(|slot| MODIFIERS.contains(&watched.key(*slot).code())).collect();
     let keys: Vec<Slot> = chord.without(modifiers).iter().collect();
@@ -51,10 +54,10 @@ pub fn plan(watched: &Watched) -> Result<Plan, KeyboardError> {
     }
 }
 
-/// Grabs what the chord needs. That another program has it already is logged, and the chord is heard all the same.
+/// Grabs what the chords need. That another program has one already is logged, and the chord is heard all the same.
 ///
 /// # Errors
-/// [`plan`]'s, or the connection's.
+/// [`plans`]', or the connection's.
 pub fn grab(
     link: &Link,
     root: Window,
@@ -62,7 +65,16 @@ pub fn grab(
     watched: &Watched,
     layout: &Layout,
 ) -> Result<(), KeyboardError> {
-    let plan = plan(watched)?;
+    plans(watched)?.into_iter().try_for_each(|plan| grab_one(link, root, (keyboard, pointer), plan, layout))
+}
+
+fn grab_one(
+    link: &Link,
+    root: Window,
+    (keyboard, pointer): (xinput::DeviceId, xinput::DeviceId),
+    plan: Plan,
+    layout: &Layout,
+) -> Result<(), KeyboardError> {
     let number_in = |list: &[(u8, Slot)], wanted| {
         list.iter().find(|(_, slot)| *slot == wanted).map(|(number, _)| *number)
     };
@@ -156,12 +168,12 @@ mod tests {
             ("Space+LeftCtrl+LeftAlt", "Space", vec!["LeftCtrl", "LeftAlt"]),
         ] {
             let watched = watched(chord);
-            let plan = plan(&watched).unwrap();
+            let plan = plans(&watched).unwrap()[0];
             assert_eq!(watched.key(plan.key).to_string(), key);
             assert_eq!(plan.with.iter().map(|slot| watched.key(slot).to_string()).collect::<Vec<_>>(), with);
         }
         for chord in ["Down+Right", "LeftCtrl+LeftShift", "LeftCtrl+A+B"] {
-            let error = plan(&watched(chord)).unwrap_err();
+            let error = plans(&watched(chord)).unwrap_err();
             assert!(error.to_string().contains("keyboard.swallow"), "{error}");
         }
     }

@@ -64,7 +64,7 @@ fn a_key_that_repeats_is_one_hold() {
     let window = Window::open(&server);
     let (ear, mut hand) = (ear(&server, &config("chord = 'Down+Right'")), server.hand());
     let begun = hand.set(&["Right", "Down"], true);
-    let ChordEvent::Pressed { at } = ear.next() else { panic!("a press first") };
+    let ChordEvent::Pressed { at, .. } = ear.next() else { panic!("a press first") };
     // The server repeats 25 times a second, after 0.66 s.
     window.await_presses(2 + 20);
     let ended = hand.set(&["Right", "Down"], false);
