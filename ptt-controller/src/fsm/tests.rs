@@ -3,6 +3,7 @@
 
 mod exhaustive;
 mod hostile;
+mod modes;
 mod script;
 mod table;
 mod watch;
