@@ -10,7 +10,7 @@ use rayon::prelude::*;
 const LEAST_ROWS: usize = 24;
 /// More rows than this (10 ms of work) are cut, so that a decode can be stopped between the pieces.
 const MOST_ROWS: usize = 48;
-/// Pieces per thread: more even out what disturbs, fewer read the weights less often.
+/// Pieces per thread, at least: more even out what disturbs, fewer read the weights less often.
 const PIECES: usize = 2;
 
 /// The threads that work on one decode.
@@ -48,11 +48,12 @@ impl<'a> Crew<'a> {
         (self.over)()
     }
 
-    /// Into how many rows `rows` are cut for the threads.
+    /// Into how many rows `rows` are cut for the threads: as many pieces for each.
     #[must_use]
     pub fn rows_each(&self, rows: usize) -> usize {
-        let pieces = if self.pool.is_some() { PIECES * self.threads } else { 1 };
-        rows.div_ceil(pieces).clamp(LEAST_ROWS, MOST_ROWS)
+        let threads = if self.pool.is_some() { self.threads } else { 1 };
+        let rounds = rows.div_ceil(MOST_ROWS * threads).max(if threads > 1 { PIECES } else { 1 });
+        rows.div_ceil(rounds * threads).clamp(LEAST_ROWS, MOST_ROWS)
     }
 
     /// Does `work` on each of `items`, or on none of the rest when it is over.
@@ -79,5 +80,21 @@ impl<'a> Crew<'a> {
 impl std::fmt::Debug for Crew<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Crew").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_thread_has_as_many_pieces() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        for (threads, rows, each) in
+            [(1, 20, 24), (1, 96, 48), (1, 100, 34), (2, 100, 25), (2, 312, 39), (2, 1_500, 47)]
+        {
+            let crew = Crew::new(&pool, threads, &|| false);
+            assert_eq!(crew.rows_each(rows), each, "{threads} {rows}");
+        }
     }
 }
