@@ -127,6 +127,7 @@ fn texts_go_to_standard_output_and_nothing_else_does() {
 fn once_is_one_take_and_then_the_end() {
     let mut daemon = daemon("controller.once = true");
     daemon.ask("press").unwrap();
+    daemon.recording();
     std::thread::sleep(Duration::from_millis(300));
     daemon.ask("release").unwrap();
     rig::await_some("the end", Duration::from_secs(20), || (!daemon.process().alive()).then_some(()));
