@@ -158,7 +158,7 @@ impl Controller {
 
     fn tell(&self, event: &ControllerEvent) {
         for observer in &self.ports.observers {
-            observer.post(event.clone());
+            observer.offer(event.clone());
         }
     }
 }

@@ -30,7 +30,7 @@ pub use feedback::{Chime, FeedbackCommand, FeedbackEvent};
 pub use keyboard::{KeyboardCommand, KeyboardEvent};
 pub use moment::Moment;
 pub use output::{OutputCommand, OutputEvent};
-pub use port::{Port, Posted, Undelivered};
+pub use port::{Port, Posted};
 pub use profile::Profile;
 pub use recorder::{RecorderCommand, RecorderEvent, TakeSummary};
 pub use resources::{ResourceCommand, ResourceEvent};

@@ -12,6 +12,8 @@ pub const STAGE_SECONDS: &str = "ptt_stage_seconds";
 pub const LATENCY_TARGET_SECONDS: &str = "ptt_latency_target_seconds";
 /// Histogram of the time from a message's sending to its handling; label `actor`.
 pub const MAILBOX_WAIT_SECONDS: &str = "ptt_mailbox_wait_seconds";
+/// Counter of messages sent into a mailbox that was full, so that they are not lost; label `actor`.
+pub const MAILBOX_OVERFULL_TOTAL: &str = "ptt_mailbox_overfull_total";
 /// Counter of messages that could not be delivered; labels `actor` and `reason` (`full`, `closed`).
 pub const MESSAGES_LOST_TOTAL: &str = "ptt_messages_lost_total";
 /// Counter of faults; labels `component` and `kind`.
@@ -107,6 +109,7 @@ pub fn describe() {
     describe_histogram!(STAGE_SECONDS, Unit::Seconds, "Latency of one stage of a take");
     describe_gauge!(LATENCY_TARGET_SECONDS, Unit::Seconds, "Design target of a stage (99th percentile)");
     describe_histogram!(MAILBOX_WAIT_SECONDS, Unit::Seconds, "Time a message waited in an actor's mailbox");
+    describe_counter!(MAILBOX_OVERFULL_TOTAL, Unit::Count, "Messages sent into a full mailbox, none lost");
     describe_counter!(MESSAGES_LOST_TOTAL, Unit::Count, "Messages that could not be delivered");
     describe_counter!(FAULTS_TOTAL, Unit::Count, "Faults by component and by what may help");
     for stage in Stage::ALL {
