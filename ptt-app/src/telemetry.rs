@@ -26,12 +26,15 @@ pub const LENGTH_BUCKETS: [f64; 12] = [0.15, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0
 /// Upper bounds of ratios such as the real-time factor.
 pub const RATIO_BUCKETS: [f64; 11] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0];
 
-/// Starts logging to stderr for a command whose answer is its output, faults included: errors only.
+/// Starts logging to stderr for a command whose answer is its output, faults included: errors only, unless another
+/// filter than the default was asked for.
 ///
 /// # Errors
-/// Never for a configuration that was read: the filter is ours.
+/// When `log.filter` is not a filter.
 pub fn start_quiet_log(config: &LogConfig) -> Result<(), Failure> {
-    start_log(&LogConfig { filter: "error".into(), format: config.format })
+    let usual = config.filter == LogConfig::default().filter;
+    let filter = if usual { "error".into() } else { config.filter.clone() };
+    start_log(&LogConfig { filter, format: config.format })
 }
 
 /// Starts logging to stderr.

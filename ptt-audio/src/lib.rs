@@ -17,6 +17,7 @@ mod error;
 mod file;
 mod history;
 mod link;
+mod loudness;
 pub mod metrics;
 mod recorder;
 mod ring;

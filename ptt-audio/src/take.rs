@@ -14,7 +14,8 @@ use crate::clock::length;
 use crate::config::AudioConfig;
 use crate::dsp::mean_square;
 use crate::history::History;
-use crate::vad::{FRAME, HANG_FRAMES, Hysteresis, Vad, Verdict, samples_in};
+use crate::loudness::Loudness;
+use crate::vad::{FRAME, Hysteresis, Vad, Verdict, samples_in};
 
 /// The longest a segment gets: what an engine hears at once (30 s) less a post-roll.
 pub const LONGEST: u64 = 28 * 16_000;
@@ -25,9 +26,12 @@ const SEARCH: u64 = 6 * 16_000;
 /// Frames that must be quiet together to be a place between words; the closure of a plosive is shorter.
 const QUIET_FRAMES: usize = 10;
 
-/// Frames of silence after the release from which on the take is probably over. The rest of the hang is waited for all the
-/// same, but the engine need not wait with it.
+/// Frames of silence after the release from which on the take is probably over, where speech went on behind the release. The
+/// rest of the hang is waited for all the same, but the engine need not wait with it.
 const ENDING_FRAMES: u64 = 2;
+
+/// Frames a take goes on after its last speech: longer than the closure of a plosive, behind which a word may end.
+const END_FRAMES: u64 = 8;
 
 const FRAME_LEN: u64 = FRAME as u64;
 
@@ -73,9 +77,12 @@ pub struct Take {
     id: TakeId,
     rules: Rules,
     ear: Hysteresis,
+    loudness: Loudness,
     begin: u64,
     press: u64,
     release: Option<u64>,
+    /// What was there at the release was told.
+    release_told: bool,
     /// The next sample the detector hears.
     next: u64,
     /// Where the open segment begins; on the grid of frames.
@@ -98,10 +105,12 @@ impl Take {
         Self {
             id,
             ear: Hysteresis::new(rules.threshold),
+            loudness: Loudness::default(),
             rules,
             begin,
             press,
             release: None,
+            release_told: false,
             next: begin,
             open: begin,
             index: 0,
@@ -158,6 +167,11 @@ impl Take {
                 told.push(self.finish(history, end, false));
                 return told;
             }
+            if self.release.is_some_and(|release| self.next + FRAME_LEN > release) && !self.release_told {
+                // Most often nothing follows, and then the engine has begun the last decode by now.
+                self.release_told = true;
+                self.tell_ending(history, &mut told);
+            }
             if self.next + FRAME_LEN > limit {
                 return told;
             }
@@ -180,10 +194,15 @@ impl Take {
         self.next += FRAME_LEN;
         let energy = mean_square(&frame);
         self.sounding |= energy > 0.0;
-        let verdict = self.ear.judge(vad.score(&frame));
+        let quiet = self.loudness.quiet(energy);
+        let verdict = match self.ear.judge(vad.score(&frame)) {
+            Verdict::Speech { .. } if quiet => Verdict::Silence,
+            verdict => verdict,
+        };
         self.marks.push_back(Mark { speech: matches!(verdict, Verdict::Speech { .. }), energy });
         match verdict {
             Verdict::Speech { maybes } => {
+                self.loudness.spoken(energy);
                 for mark in self.marks.iter_mut().rev().skip(1).take(maybes as usize) {
                     mark.speech = true;
                 }
@@ -223,8 +242,14 @@ impl Take {
     }
 
     fn look_at_end(&mut self, history: &History, told: &mut Vec<RecorderEvent>) {
-        let Some((_, last)) = self.speech_until(self.next) else { return };
-        if self.next - last >= ENDING_FRAMES * FRAME_LEN && !self.paused {
+        if self.speech_until(self.next).is_some_and(|(_, last)| self.next - last >= ENDING_FRAMES * FRAME_LEN)
+        {
+            self.tell_ending(history, told);
+        }
+    }
+
+    fn tell_ending(&mut self, history: &History, told: &mut Vec<RecorderEvent>) {
+        if self.speech_until(self.next).is_some() && !self.paused {
             self.paused = true;
             told.push(RecorderEvent::Heard(self.segment(history, SegmentState::Ending, self.next)));
         }
@@ -280,8 +305,8 @@ impl Take {
         self.open + frame as u64 * FRAME_LEN
     }
 
-    /// Where the take ends, once that is known: at the release when nobody speaks there, else a hang after the last
-    /// speech, but never later than the post-roll.
+    /// Where the take ends, once that is known: at the release when nobody spoke just before it, else a little after the
+    /// last speech, but never later than the post-roll.
     fn end(&self) -> Option<u64> {
         let release = self.release?.max(self.open);
         let latest = release + self.rules.post_roll;
@@ -290,7 +315,7 @@ impl Take {
             if self.next + FRAME_LEN <= end {
                 return None;
             }
-            let over = self.last_sound_before(end).map_or(end, |last| last + HANG_FRAMES * FRAME_LEN);
+            let over = self.last_sound_before(end).map_or(end, |last| last + END_FRAMES * FRAME_LEN);
             if over <= end {
                 return Some(end);
             }

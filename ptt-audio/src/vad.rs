@@ -8,9 +8,8 @@ use ptt_messages::SAMPLE_RATE_HZ;
 /// Samples of one verdict: 16 ms at 16 kHz.
 pub const FRAME: usize = 256;
 
-/// Frames below the lower threshold before speech counts as over, and frames a take goes on after its last speech:
-/// the end of a word fades below any threshold.
-pub const HANG_FRAMES: u64 = 6;
+/// Frames below the lower threshold before speech counts as over.
+const HANG_FRAMES: u64 = 6;
 
 /// Frames in a row that make speech. One alone is a click.
 const ONSET_FRAMES: u32 = 2;

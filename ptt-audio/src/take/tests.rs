@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::vad::tests::Loudness;
+use crate::vad::tests::Loudness as LoudIsSpeech;
 
 const LOUD: f32 = 0.25;
 
@@ -87,7 +87,7 @@ fn play(samples: &[f32], rules: Rules, press: u64, release: u64, blocks: &[usize
         if history.end() >= release {
             take.release(release);
         }
-        let events = take.hear(&history, &mut Loudness, u64::MAX);
+        let events = take.hear(&history, &mut LoudIsSpeech, u64::MAX);
         told.held = told.held.max(take.held());
         if let Some(RecorderEvent::Finished { summary, .. }) = events.last() {
             told.summary = Some(*summary);
@@ -118,11 +118,26 @@ fn takes_by_script() {
     let summary = check(
         &[(0.5, false), (1.5, true), (1.0, false)],
         1.8,
-        &["Ending 0 0.0-2.0 speech to 2.0", "Tail 0 0.0-2.1 speech to 2.0"],
+        &[
+            "Ending 0 0.0-1.8 speech to 1.8",
+            "resumed 0",
+            "Ending 0 0.0-2.0 speech to 2.0",
+            "Tail 0 0.0-2.1 speech to 2.0",
+        ],
     );
     assert!(summary.post_roll > Duration::from_millis(200) && summary.post_roll < Duration::from_millis(320));
+    // Released just after it: what is there is told at once, and the rest is waited for.
+    check(
+        &[(0.5, false), (1.5, true), (1.0, false)],
+        2.05,
+        &["Ending 0 0.0-2.0 speech to 2.0", "Tail 0 0.0-2.1 speech to 2.0"],
+    );
     // Somebody who goes on and on.
-    let summary = check(&[(0.5, false), (4.0, true)], 2.0, &["Tail 0 0.0-2.5 speech to 2.5"]);
+    let summary = check(
+        &[(0.5, false), (4.0, true)],
+        2.0,
+        &["Ending 0 0.0-2.0 speech to 2.0", "resumed 0", "Tail 0 0.0-2.5 speech to 2.5"],
+    );
     assert_eq!(summary.post_roll, Duration::from_millis(500));
     // A pause, and on.
     check(
@@ -153,8 +168,35 @@ fn takes_by_script() {
     check(
         &[(24.0, true), (0.18, false), (17.0, true)],
         40.0,
-        &["Committed 0 0.0-24.1 speech to 24.0", "Tail 1 24.1-40.5 speech to 40.5"],
+        &[
+            "Committed 0 0.0-24.1 speech to 24.0",
+            "Ending 1 24.1-40.0 speech to 40.0",
+            "resumed 1",
+            "Tail 1 24.1-40.5 speech to 40.5",
+        ],
     );
+}
+
+#[test]
+fn a_voice_that_stops_at_once_has_stopped_whatever_the_detector_says() {
+    /// Hears speech for 200 ms longer than there is some.
+    #[derive(Default)]
+    struct Lagging(usize);
+    impl Vad for Lagging {
+        fn score(&mut self, frame: &[f32; FRAME]) -> f32 {
+            self.0 = if mean_square(frame) > 0.01 { 12 } else { self.0.saturating_sub(1) };
+            if self.0 > 0 { 0.9 } else { 0.1 }
+        }
+
+        fn reset(&mut self) {}
+    }
+    let mut history = History::default();
+    history.push(&audio(&[(0.5, false), (1.5, true), (1.0, false)]));
+    let mut take = Take::new(TakeId(1), rules(), 0, 4_800);
+    take.release(32_000);
+    let mut told = Told::default();
+    told.take(take.hear(&history, &mut Lagging::default(), u64::MAX));
+    assert_eq!(told.lines, ["Ending 0 0.0-2.0 speech to 2.0", "Tail 0 0.0-2.1 speech to 2.0"]);
 }
 
 #[test]
@@ -163,10 +205,10 @@ fn a_release_that_is_long_past_ends_the_take_there() {
     let mut history = History::default();
     history.push(&samples);
     let mut take = Take::new(TakeId(1), rules(), 0, 4_800);
-    take.hear(&history, &mut Loudness, 3 * 16_000);
+    take.hear(&history, &mut LoudIsSpeech, 3 * 16_000);
     take.release(2 * 16_000);
     let mut told = Told::default();
-    told.take(take.hear(&history, &mut Loudness, u64::MAX));
+    told.take(take.hear(&history, &mut LoudIsSpeech, u64::MAX));
     assert_eq!(told.end, 2 * 16_000);
 }
 
@@ -200,7 +242,7 @@ fn a_cut_take_keeps_what_there_is() {
     let mut history = History::default();
     history.push(&samples);
     let mut take = Take::new(TakeId(1), rules(), 100, 4_900);
-    assert!(take.hear(&history, &mut Loudness, u64::MAX).is_empty());
+    assert!(take.hear(&history, &mut LoudIsSpeech, u64::MAX).is_empty());
     let RecorderEvent::Finished { tail, summary } = take.cut_short(&history) else { panic!() };
     assert_eq!(tail.clip.samples(), &samples[100..]);
     assert!(summary.cut_short && summary.has_speech);
