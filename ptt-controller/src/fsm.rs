@@ -209,13 +209,17 @@ impl Machine {
             (
                 S::KeyPressed { take, granted: true } | S::Recording { take },
                 I::Recorder(Rec::Failed { take: id, fault }),
-            ) if id == take.id => salvage_recording(policy, take, fault, now, out),
+            ) if id == take.id => {
+                out.down(Component::Recorder);
+                salvage_recording(policy, take, fault, now, out)
+            }
             (S::Recording { take }, I::Recorder(Rec::StartFailed { take: id, fault })) if id == take.id => {
                 salvage_recording(policy, take, fault, now, out)
             }
             (state @ S::RecordingStopped { .. }, I::Recorder(Rec::Failed { take, fault }))
                 if state.take() == Some(take) =>
             {
+                out.down(Component::Recorder);
                 out.fault(Some(take), fault);
                 state
             }

@@ -142,12 +142,12 @@ fn max_duration_stops_transcribes_and_says_so() {
 #[test]
 fn recording_error_recovery() {
     let salvaging =
-        "recorder_failed#1 | chime:error#1@0, fault:broken#1, arm:stop_deadline#1, => recording_stopped";
+        "recorder_failed#1 | down:recorder, chime:error#1@0, fault:broken#1, arm:stop_deadline#1, => recording_stopped";
     let audio = "finished#1 | chime:stop#1@0, stt:transcribe#1, arm:decode_deadline#1, => processing";
     hold(&[LISTEN, PRESS, START, salvaging, audio, "+1s release // a fresh press is needed"]);
     hold(&[LISTEN, PRESS, "granted#1 | recorder:start#1@0", salvaging, audio]);
     // In the post-roll nothing changes, and a source that has come to its end needs no stop.
-    hold(&[LISTEN, PRESS, START, STOP, "recorder_failed#1 | fault:broken#1", AUDIO, TEXT]);
+    hold(&[LISTEN, PRESS, START, STOP, "recorder_failed#1 | down:recorder, fault:broken#1", AUDIO, TEXT]);
     hold(&[LISTEN, PRESS, START, audio]);
 }
 
