@@ -27,9 +27,9 @@ pub struct AudioConfig {
     pub post_roll_ms: Within<0, 2_000>,
     /// Silence after speech that is worth a decode in the background.
     pub pause_ms: Within<100, 2_000>,
-    /// Silence after speech that closes a segment for good.
+    /// Silence after speech that closes a segment for good; longer where less was said than `commit_min_s`, in proportion.
     pub commit_pause_ms: Within<200, 5_000>,
-    /// Speech a segment must hold before a pause may close it.
+    /// Speech with which a pause of `commit_pause_ms` closes a segment.
     pub commit_min_s: Within<1, 20>,
     /// No audio from an open microphone for this long is a fault.
     pub starve_ms: Within<100, 10_000>,
@@ -57,8 +57,8 @@ impl Default for AudioConfig {
             pre_roll_ms: Within::new(300),
             post_roll_ms: Within::new(500),
             pause_ms: Within::new(240),
-            commit_pause_ms: Within::new(400),
-            commit_min_s: Within::new(5),
+            commit_pause_ms: Within::new(300),
+            commit_min_s: Within::new(4),
             starve_ms: Within::new(500),
             vad_threshold_percent: Within::new(50),
             wav: Vec::new(),

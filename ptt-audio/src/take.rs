@@ -46,7 +46,7 @@ pub struct Rules {
     pub pause: u64,
     /// Silence that closes a segment.
     pub commit_pause: u64,
-    /// Speech, from its first to its last, without which a pause closes none.
+    /// Speech, from its first to its last, with which a pause of that length closes it.
     pub commit_min: u64,
     /// Score from which on it is speech.
     pub threshold: f32,
@@ -62,6 +62,14 @@ impl From<&AudioConfig> for Rules {
             commit_min: samples_in(config.commit_min_s.secs()),
             threshold: config.vad_threshold_percent.get() as f32 / 100.0,
         }
+    }
+}
+
+impl Rules {
+    /// Whether a segment of so much speech is closed by such a pause. The less was said, the longer the pause has to be: half
+    /// as much, twice as long. What is torn apart in a sentence is understood worse; where a sentence ends, people pause longer.
+    fn close(&self, speech: u64, pause: u64) -> bool {
+        pause >= self.commit_pause && pause * speech >= self.commit_pause * self.commit_min
     }
 }
 
@@ -235,7 +243,7 @@ impl Take {
             self.paused = true;
             told.push(RecorderEvent::Heard(self.segment(history, SegmentState::Paused, self.next)));
         }
-        if pause >= self.rules.commit_pause && last - first >= self.rules.commit_min {
+        if self.rules.close(last - first, pause) {
             let middle = last + pause / FRAME_LEN / 2 * FRAME_LEN;
             told.push(self.commit(history, middle));
         }

@@ -11,8 +11,9 @@ use crate::vad::tests::Loudness as LoudIsSpeech;
 
 const LOUD: f32 = 0.25;
 
+/// With segments that are long enough to be told apart in a script.
 fn rules() -> Rules {
-    Rules::from(&AudioConfig::default())
+    Rules { commit_pause: 6_400, commit_min: 5 * 16_000, ..Rules::from(&AudioConfig::default()) }
 }
 
 /// Samples that are all different, loud or quiet by stretches of (seconds, loud).
@@ -125,7 +126,7 @@ fn takes_by_script() {
             "Tail 0 0.0-2.1 speech to 2.0",
         ],
     );
-    assert!(summary.post_roll > Duration::from_millis(200) && summary.post_roll < Duration::from_millis(320));
+    assert!(summary.post_roll > Duration::from_millis(200) && summary.post_roll < Duration::from_millis(340));
     // Released just after it: what is there is told at once, and the rest is waited for.
     check(
         &[(0.5, false), (1.5, true), (1.0, false)],
@@ -197,6 +198,22 @@ fn a_voice_that_stops_at_once_has_stopped_whatever_the_detector_says() {
     let mut told = Told::default();
     told.take(take.hear(&history, &mut Lagging::default(), u64::MAX));
     assert_eq!(told.lines, ["Ending 0 0.0-2.0 speech to 2.0", "Tail 0 0.0-2.1 speech to 2.0"]);
+}
+
+#[test]
+fn the_less_was_said_the_longer_is_the_pause_that_closes_a_segment() {
+    let rules = rules();
+    let seconds = |seconds: f64| (seconds * 16_000.0) as u64;
+    for (speech, pause, closes) in [
+        (5.0, 0.4, true),
+        (5.0, 0.39, false),
+        (9.0, 0.39, false),
+        (2.5, 0.8, true),
+        (2.5, 0.79, false),
+        (0.5, 4.1, true),
+    ] {
+        assert_eq!(rules.close(seconds(speech), seconds(pause)), closes, "{speech} s, then {pause} s");
+    }
 }
 
 #[test]

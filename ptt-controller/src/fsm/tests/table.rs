@@ -141,8 +141,7 @@ fn max_duration_stops_transcribes_and_says_so() {
 
 #[test]
 fn recording_error_recovery() {
-    let salvaging =
-        "recorder_failed#1 | down:recorder, chime:error#1@0, fault:broken#1, arm:stop_deadline#1, => recording_stopped";
+    let salvaging = "recorder_failed#1 | down:recorder, chime:error#1@0, fault:broken#1, arm:stop_deadline#1, => recording_stopped";
     let audio = "finished#1 | chime:stop#1@0, stt:transcribe#1, arm:decode_deadline#1, => processing";
     hold(&[LISTEN, PRESS, START, salvaging, audio, "+1s release // a fresh press is needed"]);
     hold(&[LISTEN, PRESS, "granted#1 | recorder:start#1@0", salvaging, audio]);
