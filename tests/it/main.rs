@@ -18,6 +18,7 @@ mod feedback;
 mod kernel;
 mod kernel_keys;
 mod kernel_swallow;
+mod kernel_usb;
 mod keyboard;
 mod metrics;
 mod output;

@@ -1,7 +1,7 @@
 //! Rigs: the shipped program and the real things around it, each started by the test and ended by its own process id.
 //!
 //! What lives here: child processes, the daemon, a private PulseAudio, a private X server, a private D-Bus with portals and a
-//! logind on it, the kernel rig, a virtual keyboard, real speech, and reading `/metrics`. What does not: assertions about one
+//! logind on it, the kernel rig, a virtual keyboard, a USB keyboard, real speech, and reading `/metrics`. What does not: assertions about one
 //! crate. A rig whose packages are not there gives a [`Skip`].
 //!
 //! | variable | what it names | without it |
@@ -21,6 +21,7 @@ mod process;
 mod pulse;
 mod remote_desktop;
 mod speech;
+mod usb_keyboard;
 mod x11;
 
 use std::fmt;
@@ -38,6 +39,7 @@ pub use process::{Finished, Process, Stream};
 pub use pulse::{Ear, PrivatePulse, Recording};
 pub use remote_desktop::{Formats, Habits, MockRemoteDesktop, Wanted};
 pub use speech::{Spoken, bundled, easy_speech, foreign_speech, model, speech, write_wav};
+pub use usb_keyboard::{BootReport, UsbKeyboard};
 pub use x11::{Holder, Screen, Terminal};
 
 /// Set to make every skipped test a failed one: where the rigs are meant to be there.
