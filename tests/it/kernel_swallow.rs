@@ -1,6 +1,7 @@
 //! A keyboard whose chord is kept from everybody else, in a real kernel: what others see of it, and that it comes back however
 //! the program ends.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -14,6 +15,10 @@ use crate::kernel::in_the_rig;
 const SOON: Duration = Duration::from_secs(20);
 const CHORD: KeyCode = KeyCode::KEY_F21;
 const A: KeyCode = KeyCode::KEY_A;
+const CTRL: KeyCode = KeyCode::KEY_LEFTCTRL;
+const SHIFT: KeyCode = KeyCode::KEY_LEFTSHIFT;
+const ALT: KeyCode = KeyCode::KEY_LEFTALT;
+const SPACE: KeyCode = KeyCode::KEY_SPACE;
 const WAY_OUT: [KeyCode; 3] = [KeyCode::KEY_LEFTCTRL, KeyCode::KEY_SPACE, KeyCode::KEY_ESC];
 
 #[test]
@@ -57,10 +62,81 @@ fn a_swallowed_chord_reaches_nobody_and_the_keyboard_comes_back() {
     });
 }
 
-/// The program, when it has taken the keyboard.
-fn listen(home: &std::path::Path) -> Process {
+/// Three chords, of which one is a part of another and one has a key of it: what each leaves to the others, and that the
+/// keys come back when the program is killed while it is held.
+#[test]
+fn of_several_swallowed_chords_each_is_kept_and_every_other_key_passes() {
+    let test = "kernel_swallow::of_several_swallowed_chords_each_is_kept_and_every_other_key_passes";
+    in_the_rig(test, &[], |home| {
+        const PARTS: [(&str, &[KeyCode]); 3] =
+            [("", &[CTRL, SPACE]), (" (longer)", &[CTRL, SHIFT, SPACE]), (" (other)", &[ALT, SPACE])];
+        std::fs::create_dir_all(home.join("ptt")).unwrap();
+        let config = "keyboard.chord = 'LeftCtrl+Space'\n\
+                      [[profile]]\nname = 'longer'\nchord = 'LeftCtrl+LeftShift+Space'\n\
+                      [[profile]]\nname = 'other'\nchord = 'Space+LeftAlt'\n";
+        std::fs::write(home.join("ptt/config.toml"), config).unwrap();
+        let mut keyboard = VirtualKeyboard::plug("rig keyboard").unwrap();
+        let mut program = listen_for(home, &[]);
+        let others = others();
+        // Modifiers first, as hands do: they have been passed on, and are let go when the last key comes.
+        for (name, chord) in PARTS {
+            for _ in 0..20 {
+                let before = &chord[..chord.len() - 1];
+                keyboard.press(chord).unwrap();
+                expect(&others, &[downs(before), ups(before)].concat());
+                // Every other key is as ever meanwhile, and a part of the chord that comes back is not.
+                keyboard.press(&[A]).unwrap();
+                keyboard.release(&[SPACE, A]).unwrap();
+                keyboard.press(&[SPACE]).unwrap();
+                expect(&others, &[(A, 1), (A, 0)]);
+                keyboard.release(chord).unwrap();
+            }
+            let line = format!("evdev     chord pressed{name}");
+            program.line(Stream::Out, SOON, |said| (said == line).then_some(())).unwrap();
+        }
+        // The other way round it is the last key that nobody sees.
+        keyboard.press(&[SPACE, ALT]).unwrap();
+        expect(&others, &[(SPACE, 1), (SPACE, 0)]);
+        keyboard.release(&[SPACE, ALT]).unwrap();
+        // What makes no chord passes whole: a key of it alone, two that are no chord, and the same after one.
+        for keys in [&[SPACE][..], &[CTRL], &[ALT], &[CTRL, SHIFT, A], &[SHIFT, SPACE], &[CTRL, ALT]] {
+            keyboard.press(keys).unwrap();
+            keyboard.release(keys).unwrap();
+            expect(&others, &[downs(keys), ups(keys)].concat());
+        }
+        program.signal(Signal::TERM);
+        let said = program.wait(SOON).unwrap().out;
+        assert_eq!(others.iter().count(), 0, "nothing else was seen, nothing was left down");
+        assert_eq!(said.matches("chord pressed").count(), 61, "one press for each");
+
+        for (_, chord) in PARTS {
+            let program = listen_for(home, &[]);
+            let others = self::others();
+            keyboard.press(chord).unwrap();
+            let before = &chord[..chord.len() - 1];
+            expect(&others, &[downs(before), ups(before)].concat());
+            program.signal(Signal::KILL);
+            program.wait(SOON).unwrap();
+            assert_eq!(others.iter().count(), 0, "{chord:?}");
+            // Everybody sees the keyboard itself again, first of all that its keys go up.
+            let seen = keys_of(Device::open(keyboard.node()).unwrap());
+            keyboard.release(chord).unwrap();
+            keyboard.press(chord).unwrap();
+            keyboard.release(chord).unwrap();
+            expect(&seen, &[ups(chord), downs(chord), ups(chord)].concat());
+        }
+    });
+}
+
+/// The program, when it has taken the keyboard for one chord.
+fn listen(home: &Path) -> Process {
+    listen_for(home, &["keyboard.chord=F21"])
+}
+
+/// The program, when it has taken the keyboard for the chords of its configuration.
+fn listen_for(home: &Path, sets: &[&str]) -> Process {
     let mut command = Command::new(rig::program());
-    for set in ["keyboard.backend=evdev", "keyboard.chord=F21", "keyboard.cancel=", "keyboard.swallow=true"] {
+    for set in ["keyboard.backend=evdev", "keyboard.cancel=", "keyboard.swallow=true"].iter().chain(sets) {
         command.args(["--set", set]);
     }
     command.arg("keys").env("HOME", home).env("XDG_CONFIG_HOME", home);
@@ -91,6 +167,14 @@ fn keys_of(mut device: Device) -> Receiver<(KeyCode, i32)> {
         }
     });
     seen
+}
+
+fn downs(keys: &[KeyCode]) -> Vec<(KeyCode, i32)> {
+    keys.iter().map(|key| (*key, 1)).collect()
+}
+
+fn ups(keys: &[KeyCode]) -> Vec<(KeyCode, i32)> {
+    keys.iter().map(|key| (*key, 0)).collect()
 }
 
 fn expect(seen: &Receiver<(KeyCode, i32)>, events: &[(KeyCode, i32)]) {

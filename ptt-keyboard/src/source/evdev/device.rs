@@ -11,7 +11,7 @@ use super::decode::{Decoder, EVENT_BYTES};
 use super::ioctl::{self, KeyBits};
 use super::pass::Passer;
 use super::probe;
-use crate::chord::{DeviceId, Signal, Slots, Watched};
+use crate::chord::{DeviceId, Signal, Slots, Watched, WatchedChord};
 use crate::metrics::RESYNCS_TOTAL;
 
 /// A device with at least one watched key. Closed when dropped.
@@ -67,26 +67,28 @@ impl Device {
         Ok(Self { id, name, path, has, fd, decoder, stamps: stamps.is_ok(), passer: None })
     }
 
-    /// Keeps the chords that it has whole from everybody else from now on. Where that cannot be, it is logged, and the chord is heard all the same.
+    /// Keeps the chords that it has whole from everybody else from now on. Those that cannot be kept are logged, and heard all
+    /// the same.
     pub fn take_from_others(&mut self, watched: &Watched) {
-        if self.has.and(watched.in_chords()).is_empty() {
+        let (whole, partly): (Vec<&WatchedChord>, Vec<_>) = watched
+            .chords()
+            .iter()
+            .filter(|chord| !chord.slots.and(self.has).is_empty())
+            .partition(|chord| chord.slots.without(self.has).is_empty());
+        let cannot = |chords: &[&WatchedChord], reason: &str| {
+            for chord in chords {
+                let (device, chord) = (&self.name, watched.describe(chord));
+                warn!(device, chord, "the chord is heard, but cannot be kept from the windows: {reason}");
+            }
+        };
+        cannot(&partly, "the device has not all keys of it");
+        if whole.is_empty() {
             return;
         }
-        let chords = watched.chords().iter().map(|chord| chord.slots);
-        let whole: Vec<Slots> = chords.filter(|chord| chord.without(self.has).is_empty()).collect();
-        let passer = if whole.is_empty() {
-            Err("it has not all keys of the chord".to_owned())
-        } else {
-            Passer::start(self.id, &self.path, watched, &whole)
-        };
-        match passer {
+        let slots: Vec<Slots> = whole.iter().map(|chord| chord.slots).collect();
+        match Passer::start(self.id, &self.path, watched, &slots) {
             Ok(passer) => self.passer = Some(passer),
-            Err(reason) => {
-                warn!(
-                    device = self.name,
-                    "the chord is heard, but cannot be kept from the windows: {reason}"
-                );
-            }
+            Err(reason) => cannot(&whole, &reason),
         }
     }
 

@@ -12,13 +12,13 @@ use x11rb::{CURRENT_TIME, NONE};
 use super::error::X11Error;
 use super::layout::Layout;
 use super::link::Link;
-use crate::KeyboardError;
-use crate::chord::{Slot, Slots, Watched};
-use crate::source::Backend;
+use crate::chord::{Slot, Slots, Watched, WatchedChord};
 
 /// What is to be grabbed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// For people.
+    chord: String,
     key: Slot,
     /// Only while these are down; any modifiers where there are none.
     with: Slots,
@@ -35,22 +35,19 @@ const ANY_KEY: u32 = 0;
 /// How the chords can be swallowed.
 ///
 /// # Errors
-/// [`KeyboardError::CannotSwallow`] where one has not exactly one key beside modifiers.
-pub fn plans(watched: &Watched) -> Result<Vec<Plan>, KeyboardError> {
-    watched.chords().iter().map(|chord| plan(watched, chord.slots)).collect()
+/// [`X11Error::CannotSwallow`] where one has not exactly one key beside modifiers.
+pub fn plans(watched: &Watched) -> Result<Vec<Plan>, X11Error> {
+    watched.chords().iter().map(|chord| plan(watched, chord)).collect()
 }
 
-fn plan(watched: &Watched, chord: Slots) -> Result<Plan, KeyboardError> {
+fn plan(watched: &Watched, chord: &WatchedChord) -> Result<Plan, X11Error> {
     let modifiers: Slots =
-        chord.iter().filter(|slot| MODIFIERS.contains(&watched.key(*slot).code())).collect();
-    let keys: Vec<Slot> = chord.without(modifiers).iter().collect();
-    match (&keys[..], chord.iter().count()) {
-        ([key], _) => Ok(Plan { key: *key, with: modifiers }),
-        (_, 1) => Ok(Plan { key: chord.iter().next().expect("a chord has a key"), with: Slots::NONE }),
-        _ => Err(KeyboardError::CannotSwallow {
-            backend: Backend::X11.name(),
-            reason: "it takes one key, alone or with modifiers (F13, LeftCtrl+Space), from the windows and no other chord",
-        }),
+        chord.slots.iter().filter(|slot| MODIFIERS.contains(&watched.key(*slot).code())).collect();
+    let keys: Vec<Slot> = chord.slots.without(modifiers).iter().collect();
+    match (&keys[..], &modifiers.iter().collect::<Vec<_>>()[..]) {
+        ([key], _) => Ok(Plan { chord: watched.describe(chord), key: *key, with: modifiers }),
+        ([], [key]) => Ok(Plan { chord: watched.describe(chord), key: *key, with: Slots::NONE }),
+        _ => Err(X11Error::CannotSwallow { chord: watched.describe(chord) }),
     }
 }
 
@@ -64,17 +61,17 @@ pub fn grab(
     (keyboard, pointer): (xinput::DeviceId, xinput::DeviceId),
     watched: &Watched,
     layout: &Layout,
-) -> Result<(), KeyboardError> {
-    plans(watched)?.into_iter().try_for_each(|plan| grab_one(link, root, (keyboard, pointer), plan, layout))
+) -> Result<(), X11Error> {
+    plans(watched)?.iter().try_for_each(|plan| grab_one(link, root, (keyboard, pointer), plan, layout))
 }
 
 fn grab_one(
     link: &Link,
     root: Window,
     (keyboard, pointer): (xinput::DeviceId, xinput::DeviceId),
-    plan: Plan,
+    plan: &Plan,
     layout: &Layout,
-) -> Result<(), KeyboardError> {
+) -> Result<(), X11Error> {
     let number_in = |list: &[(u8, Slot)], wanted| {
         list.iter().find(|(_, slot)| *slot == wanted).map(|(number, _)| *number)
     };
@@ -87,7 +84,7 @@ fn grab_one(
     let states = if plan.with.is_empty() {
         vec![ANY_MODIFIER]
     } else {
-        let map = link.get_modifier_mapping().map_err(X11Error::from)?.reply().map_err(X11Error::from)?;
+        let map = link.get_modifier_mapping()?.reply()?;
         let of = |number: u8| modifiers_of(number, &map.keycodes);
         let with = plan.with.iter().filter_map(|slot| number_in(layout.keys(), slot));
         states(with.map(of).fold(0, |all, bits| all | bits), &LOCKS.map(of))
@@ -107,15 +104,14 @@ fn grab_one(
             owner,
             &mask,
             &states,
-        )
-        .map_err(X11Error::from)?
-        .reply()
-        .map_err(X11Error::from)?
+        )?
+        .reply()?
         .modifiers;
     if refused.iter().any(|state| state.status != GrabStatus::SUCCESS) {
         warn!(
+            chord = plan.chord,
             "another program has this chord for itself (a shortcut of the desktop?): it is heard all the same, and that \
-             program acts on it too; free it there, or choose another keyboard.chord"
+             program acts on it too; free it there, or choose another chord"
         );
     }
     Ok(())
@@ -168,13 +164,14 @@ mod tests {
             ("Space+LeftCtrl+LeftAlt", "Space", vec!["LeftCtrl", "LeftAlt"]),
         ] {
             let watched = watched(chord);
-            let plan = plans(&watched).unwrap()[0];
+            let plan = &plans(&watched).unwrap()[0];
             assert_eq!(watched.key(plan.key).to_string(), key);
             assert_eq!(plan.with.iter().map(|slot| watched.key(slot).to_string()).collect::<Vec<_>>(), with);
         }
         for chord in ["Down+Right", "LeftCtrl+LeftShift", "LeftCtrl+A+B"] {
             let error = plans(&watched(chord)).unwrap_err();
-            assert!(error.to_string().contains("keyboard.swallow"), "{error}");
+            let text = error.to_string();
+            assert!(text.contains("keyboard.swallow") && text.contains(chord), "{text}");
         }
     }
 

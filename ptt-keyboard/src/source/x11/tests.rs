@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use ptt_messages::{FaultKind, Moment};
+use ptt_messages::{FaultKind, Moment, Profile};
 use rustix::process::{Signal as Kill, kill_process};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xinput::{ConnectionExt as _, GrabOwner, XIEventMask};
@@ -12,7 +12,7 @@ use x11rb::{CURRENT_TIME, NONE};
 
 use super::rig::{Server, Window, XHand};
 use super::*;
-use crate::chord::{ChordEvent, ChordTracker};
+use crate::chord::{ChordEvent, ChordTracker, ProfileChord};
 use crate::source::ear::{Ear, Hand, percentile, report};
 
 fn config(toml: &str) -> KeyboardConfig {
@@ -286,6 +286,77 @@ fn a_swallowed_chord_reaches_no_window() {
     }
 }
 
+/// F13, Ctrl+Space, which is a part of Ctrl+Shift+Space, and a button.
+fn several() -> KeyboardConfig {
+    let others = [(1, "LeftCtrl+Space"), (2, "LeftShift+LeftCtrl+Space"), (3, "MouseSide")];
+    let profiles = others.map(|(n, chord)| ProfileChord {
+        profile: Profile(n),
+        name: format!("p{n}"),
+        chord: chord.parse().unwrap(),
+    });
+    KeyboardConfig { profiles: profiles.to_vec(), ..config("chord = 'F13'\nswallow = true") }
+}
+
+#[test]
+fn of_several_swallowed_chords_each_is_kept_and_every_other_key_passes() {
+    let Some(server) = Server::start(&[]) else { return };
+    let (window, mut hand, ear) = (Window::open(&server), server.hand(), ear(&server, &several()));
+    for locks in [&[][..], &["CapsLock"], &["CapsLock", "NumLock"]] {
+        locks.iter().for_each(|lock| hand.tap(lock));
+        hand.sync();
+        window.presses();
+        for (keys, profile, passed) in [
+            (&["F13"][..], Some(0), &[][..]),
+            (&["LeftCtrl", "Space"], Some(1), &[37]),
+            (&["LeftCtrl", "LeftShift", "Space"], Some(2), &[37, 50]),
+            (&["LeftShift", "LeftCtrl", "Space"], Some(2), &[50, 37]),
+            (&["MouseSide"], Some(3), &[]),
+            // Whatever else is held: a chord of one key is one.
+            (&["LeftCtrl", "F13"], Some(0), &[37]),
+            // A key of a chord alone, two that are no chord, and any other key.
+            (&["Space"], None, &[65]),
+            (&["LeftShift", "Space"], None, &[50, 65]),
+            (&["LeftCtrl", "LeftShift"], None, &[37, 50]),
+            (&["LeftCtrl", "B"], None, &[37, 56]),
+        ] {
+            let what = format!("{keys:?} {locks:?}");
+            hand.set(keys, true);
+            if let Some(profile) = profile {
+                let event = ear.next();
+                assert!(matches!(event, ChordEvent::Pressed { profile: Profile(n), .. } if n == profile), "{what}: {event:?}");
+            }
+            hand.set(keys, false);
+            if profile.is_some() {
+                assert!(matches!(ear.next(), ChordEvent::Released { .. }), "{what}");
+            }
+            hand.sync();
+            assert_eq!(window.presses(), passed, "{what}");
+        }
+        locks.iter().for_each(|lock| hand.tap(lock));
+    }
+    assert!(ear.quiet());
+}
+
+#[test]
+fn swallowed_keys_come_back_when_the_connection_ends_while_they_are_held() {
+    let Some(server) = Server::start(&[]) else { return };
+    for keys in [&["F13"][..], &["LeftCtrl", "Space"], &["LeftCtrl", "LeftShift", "Space"]] {
+        let (window, mut hand, ear) = (Window::open(&server), server.hand(), ear(&server, &several()));
+        hand.set(keys, true);
+        assert!(matches!(ear.next(), ChordEvent::Pressed { .. }));
+        hand.sync();
+        window.presses();
+        drop(ear);
+        hand.set(keys, false);
+        hand.set(keys, true);
+        hand.set(keys, false);
+        hand.tap("B");
+        hand.sync();
+        let seen = window.presses();
+        assert_eq!(seen.len(), keys.len() + 1, "{keys:?}: {seen:?}");
+    }
+}
+
 #[test]
 fn a_chord_that_another_program_owns_is_heard_all_the_same() {
     let Some(server) = Server::start(&[]) else { return };
@@ -300,8 +371,15 @@ fn a_chord_that_another_program_owns_is_heard_all_the_same() {
         hand.set(&["F13"], false);
         assert!(matches!(ear.next(), ChordEvent::Released { .. }));
     }
-    let error = open(&server, &config("chord = 'Down+Right'\nswallow = true")).unwrap_err();
+    let mut two = config("chord = 'F13'\nswallow = true");
+    two.profiles = vec![ProfileChord {
+        profile: Profile(1),
+        name: "german".to_owned(),
+        chord: "Down+Right".parse().unwrap(),
+    }];
+    let error = open(&server, &two).unwrap_err();
     assert_eq!(error.kind(), FaultKind::Misconfigured, "{error}");
+    assert!(error.to_string().contains("Down+Right"), "it names the chord: {error}");
 }
 
 #[test]
