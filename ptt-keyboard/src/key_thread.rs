@@ -15,7 +15,7 @@ use crate::metrics::{EVENTS_TOTAL, source_in_use};
 use crate::session::SessionWatch;
 use crate::source::{Backend, KeySource};
 use crate::wake::Stop;
-use crate::{KeyboardError, panic_text};
+use crate::{KeyboardError, panic_text, urgency};
 
 /// Opens a source; called on the key thread.
 pub type Opener = Arc<dyn Fn(&Stop) -> Result<Box<dyn KeySource>, KeyboardError> + Send + Sync>;
@@ -98,6 +98,11 @@ impl KeyThread {
         info!(backend = backend.name(), "listening for the chord");
         self.reports.post_patiently(Report::Opened { run: self.run, backend });
         self.events.post_patiently(KeyboardEvent::Listening { backend: backend.name().to_owned() });
+        match backend {
+            Backend::Evdev | Backend::X11 => urgency::ask(Address::System, &self.stop),
+            // Their keys come from other threads, or there are none.
+            Backend::Auto | Backend::Inputbot | Backend::Portal | Backend::Control | Backend::Scripted => {}
+        }
         let session = self.session.and_then(|bus| SessionWatch::start(bus, &self.stop));
         listen(&mut *source, session.as_ref(), tracker, &self.watched, &self.stop, &mut |heard| match heard {
             Heard::Chord(event) => self.tell(event),

@@ -1,8 +1,9 @@
 //! Chords: raw key edges in, presses and releases out.
 //!
 //! What lives here: the names of keys, the rules of a chord ([`chord`], pure), the sources of edges ([`source`]) with the thread
-//! that reads them, the watch for a user who leaves ([`session`]), and the actor that starts, stops and restarts all that. What does not: what a press *means*. A tap, a
-//! hold and a toggle are the controller's business.
+//! that reads them, the watch for a user who leaves ([`session`]), the request that these threads come before others ([`urgency`]),
+//! and the actor that starts, stops and restarts all that. What does not: what a press *means*. A tap, a hold and a toggle are
+//! the controller's business.
 //!
 //! Nothing in this crate keeps or logs a key that is neither in a chord nor the cancel key. The kernel (evdev) does not even
 //! tell it one; an X server tells the numbers of all keys, and all but these are dropped where they are read; with `swallow` the
@@ -22,6 +23,7 @@ mod error;
 mod key_thread;
 mod listener;
 mod session;
+mod urgency;
 mod wake;
 mod watch;
 

@@ -138,7 +138,7 @@ impl Pass<'_> {
             Edge::Up => false,
             Edge::Repeat => return ControlFlow::Continue(()),
         };
-        trace!(read_ns = now.as_nanos(), "an edge");
+        trace!(at_ns = at.as_nanos(), read_ns = now.as_nanos(), "an edge");
         let took = self.on_time.then(|| now.since(at));
         if let Some(took) = took {
             Stage::KeyDetection.record(took);

@@ -17,6 +17,7 @@ mod faults;
 mod feedback;
 mod kernel;
 mod kernel_keys;
+mod kernel_latency;
 mod kernel_swallow;
 mod kernel_usb;
 mod keyboard;

@@ -1,7 +1,7 @@
 //! Rigs: the shipped program and the real things around it, each started by the test and ended by its own process id.
 //!
-//! What lives here: child processes, the daemon, a private PulseAudio, a private X server, a private D-Bus with portals and a
-//! logind on it, the kernel rig, a virtual keyboard, a USB keyboard, real speech, and reading `/metrics`. What does not: assertions about one
+//! What lives here: child processes, the daemon, a private PulseAudio, a private X server, a private D-Bus with portals, a
+//! logind and an rtkit on it, the kernel rig, a virtual keyboard, a USB keyboard, real speech, and reading `/metrics`. What does not: assertions about one
 //! crate. A rig whose packages are not there gives a [`Skip`].
 //!
 //! | variable | what it names | without it |
@@ -19,6 +19,7 @@ mod keyboard;
 mod metrics;
 mod process;
 mod pulse;
+mod realtime_kit;
 mod remote_desktop;
 mod speech;
 mod usb_keyboard;
@@ -37,6 +38,7 @@ pub use keyboard::VirtualKeyboard;
 pub use metrics::{Metrics, Quantile, http_get};
 pub use process::{Finished, Process, Stream};
 pub use pulse::{Ear, PrivatePulse, Recording};
+pub use realtime_kit::RealtimeKit;
 pub use remote_desktop::{Formats, Habits, MockRemoteDesktop, Wanted};
 pub use speech::{Spoken, bundled, easy_speech, foreign_speech, model, speech, write_wav};
 pub use usb_keyboard::{BootReport, UsbKeyboard};

@@ -24,7 +24,9 @@ use tracing::{info, warn};
 use super::ioctl::{self, KeyBits};
 use super::probe::{PASSED_ON, open_device};
 use super::sieve::{KeyEvent, Sieve};
+use crate::bus::Address;
 use crate::chord::{DeviceId, Edge, Signal, Slots, Watched};
+use crate::urgency;
 use crate::wake::{Inbox, Stop, poll_until};
 
 /// A keyboard whose keys are passed on. Dropping it gives the keyboard back.
@@ -91,6 +93,8 @@ impl Passer {
         };
         let on = stop.clone();
         let run = move || {
+            // The user's typing waits for it.
+            urgency::ask(Address::System, &on);
             if let Err(error) = pass.run(&on) {
                 let errno = Errno::from_io_error(&error).unwrap_or(Errno::NODEV);
                 pass.inbox.put(Told::Gone(errno));

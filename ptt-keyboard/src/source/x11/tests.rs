@@ -323,7 +323,10 @@ fn of_several_swallowed_chords_each_is_kept_and_every_other_key_passes() {
             hand.set(keys, true);
             if let Some(profile) = profile {
                 let event = ear.next();
-                assert!(matches!(event, ChordEvent::Pressed { profile: Profile(n), .. } if n == profile), "{what}: {event:?}");
+                assert!(
+                    matches!(event, ChordEvent::Pressed { profile: Profile(n), .. } if n == profile),
+                    "{what}: {event:?}"
+                );
             }
             hand.set(keys, false);
             if profile.is_some() {

@@ -1,0 +1,111 @@
+//! From the kernel's time of an event to the daemon's key thread while the engine decodes, on the guest's one processor: the worst
+//! case, because whoever computes there is in everybody's way. Without and with rtkit, in turns.
+
+use std::time::Duration;
+
+use evdev::KeyCode;
+use ptt_messages::{ControllerEvent, Moment, StateName};
+use ptt_tests::hardware_free;
+use ptt_tests::rig::{self, Daemon, DaemonBuilder, PrivateBus, RealtimeKit, VirtualKeyboard};
+
+use crate::kernel::in_the_rig;
+
+const SOON: Duration = Duration::from_secs(60);
+const CHORD: [KeyCode; 2] = [KeyCode::KEY_F21, KeyCode::KEY_F22];
+const TAKES: usize = 6;
+
+#[test]
+fn keys_are_detected_in_time_while_the_engine_decodes() {
+    let test = "kernel_latency::keys_are_detected_in_time_while_the_engine_decodes";
+    in_the_rig(test, &["tiny.en"], |_| {
+        let bus = PrivateBus::start().unwrap_or_else(|skip| panic!("{skip}"));
+        let rtkit = RealtimeKit::join(&bus);
+        let mut plain = Probe::start("rig plain", None);
+        let mut urgent = Probe::start("rig urgent", Some(&bus));
+        assert_eq!(rtkit.given(), "ptt-keys");
+        for _ in 0..TAKES {
+            plain.tap_while_it_decodes();
+            urgent.tap_while_it_decodes();
+        }
+        let plain = plain.report("at ordinary priority");
+        let urgent = urgent.report("at realtime priority");
+        // How long the tail is depends on who else computes; that it is shorter does not.
+        assert!(urgent[1] < plain[1], "{urgent:?} {plain:?}");
+        assert!(urgent[0] < Duration::from_millis(1), "{urgent:?}");
+    });
+}
+
+/// A daemon with a keyboard of its own.
+struct Probe {
+    keyboard: VirtualKeyboard,
+    daemon: Daemon,
+    /// Whether the engine was at work, for each edge that was sent.
+    sent: Vec<bool>,
+}
+
+impl Probe {
+    fn start(name: &str, bus: Option<&PrivateBus>) -> Self {
+        let model = rig::model("tiny.en").unwrap();
+        let more = format!(
+            "keyboard.backend = 'evdev'\nkeyboard.chord = 'F21+F22'\nkeyboard.devices = [{name:?}]\n\
+             audio.wav_pace = 'fast'\nstt.backend = 'whisper'\nstt.model = {model:?}\n\
+             controller.decode_deadline_s = 60\ncontroller.min_hold_ms = 0\nlog.filter = 'info,ptt_keyboard=trace'"
+        );
+        let keyboard = VirtualKeyboard::plug(name).unwrap();
+        let builder = DaemonBuilder::new().config(&hardware_free(&[&rig::bundled().file], &more));
+        let daemon = builder.env(bus.map(PrivateBus::env).into_iter().flatten()).start();
+        daemon.has("keyboard");
+        daemon.has("model");
+        Self { keyboard, daemon, sent: Vec::new() }
+    }
+
+    /// A take, and one key of the chord tapped until its text is there.
+    fn tap_while_it_decodes(&mut self) {
+        self.daemon.listening();
+        self.keyboard.press(&CHORD).unwrap();
+        self.daemon.recording();
+        self.keyboard.release(&CHORD).unwrap();
+        self.sent.extend([false; 4]);
+        self.daemon.until("decoding", |event| {
+            matches!(event, ControllerEvent::Transition { to: StateName::Processing, .. }).then_some(())
+        });
+        let is_end = |event: &ControllerEvent| matches!(event, ControllerEvent::Ended { .. }).then_some(());
+        while self.daemon.within(Duration::from_millis(3), is_end).is_none() {
+            self.keyboard.press(&CHORD[..1]).unwrap();
+            self.keyboard.release(&CHORD[..1]).unwrap();
+            self.sent.extend([true; 2]);
+        }
+    }
+
+    /// Half and 99 of 100 of the edges took no longer than these.
+    fn report(&self, how: &str) -> [Duration; 2] {
+        let read = rig::await_some("the last edge in the log", SOON, || {
+            let log = self.daemon.log();
+            let moment = |line: &str, name: &str| {
+                line.split_once(name)?.1.split(' ').next()?.parse().ok().map(Moment::from_nanos)
+            };
+            let edge = |line| Some(moment(line, "read_ns=")?.since(moment(line, "at_ns=")?));
+            let took: Vec<Duration> = log.lines().filter_map(edge).collect();
+            (took.len() >= self.sent.len()).then_some(took)
+        });
+        assert_eq!(read.len(), self.sent.len(), "every edge was read once");
+        let mut took: Vec<Duration> = read
+            .into_iter()
+            .zip(&self.sent)
+            .filter_map(|(took, decoding)| decoding.then_some(took))
+            .collect();
+        took.sort_unstable();
+        let at = |percent| took[took.len() * percent / 100];
+        rig::say(&format!(
+            "kernel rig, {} edges {how} while the engine decodes: from the kernel to the key thread p50 {:.2?}, p90 {:.2?}, \
+             p99 {:.2?}, max {:.2?}",
+            took.len(),
+            at(50),
+            at(90),
+            at(99),
+            took[took.len() - 1],
+        ));
+        assert!(took.len() >= 200, "{}", took.len());
+        [at(50), at(99)]
+    }
+}
