@@ -67,15 +67,18 @@ pub struct Reply {
     /// To `status`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
+    /// To `follow`: what the numbers of profiles in the events mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profiles: Option<Profiles>,
 }
 
 impl Reply {
     fn done() -> Self {
-        Self { ok: true, error: None, status: None }
+        Self { ok: true, error: None, status: None, profiles: None }
     }
 
     fn refused(why: impl Into<String>) -> Self {
-        Self { ok: false, error: Some(why.into()), status: None }
+        Self { ok: false, error: Some(why.into()), ..Self::done() }
     }
 }
 
@@ -118,7 +121,7 @@ pub fn answer(request: &Request, status: &Status, profiles: &Profiles, at: Momen
         Request::Disable => (Action::Command(ControllerCommand::Disable), Reply::done()),
         Request::Retry => (Action::Command(ControllerCommand::Retry), Reply::done()),
         Request::Status => (Action::None, Reply { status: Some(status.clone()), ..Reply::done() }),
-        Request::Follow => (Action::None, Reply::done()),
+        Request::Follow => (Action::None, Reply { profiles: Some(profiles.clone()), ..Reply::done() }),
     }
 }
 
@@ -388,6 +391,17 @@ mod tests {
             reply.error.as_deref(),
             Some("recording already in progress (take #7); release or cancel it first")
         );
+    }
+
+    #[test]
+    fn who_follows_learns_the_names_of_the_profiles() {
+        let text = "stt.model = 'tiny'\n[[profile]]\nname = 'german'";
+        let profiles = Profiles::of(&crate::Config::parse(text, "f", [], &[]).unwrap());
+        let (_, reply) =
+            answer(&Request::Follow, &status(StateName::Idle), &profiles, Moment::default());
+        let line = serde_json::to_string(&reply).unwrap();
+        assert_eq!(line, r#"{"ok":true,"profiles":["default","german"]}"#);
+        assert_eq!(serde_json::from_str::<Reply>(&line).unwrap().profiles, Some(profiles));
     }
 
     #[test]

@@ -50,7 +50,8 @@ pub enum BadProfileName {
 }
 
 /// The names of all profiles, the default one's first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Profiles(Vec<String>);
 
 impl ProfileName {

@@ -10,6 +10,7 @@ use super::{say, say_json};
 use crate::board::Status;
 use crate::control::{self, Reply, Request};
 use crate::exit_code::{Exit, Failure};
+use crate::profile::Profiles;
 use crate::runtime_dir::runtime_dir;
 
 /// Flags of `status`.
@@ -76,15 +77,19 @@ fn follow(dir: &std::path::Path, json: bool) -> Result<ExitCode, Failure> {
     let mut lines = control::connect(dir, Request::Follow)?.lines();
     let ended = || Failure::new(Exit::Unavailable, "the daemon ended");
     let first = lines.next().ok_or_else(ended)?.map_err(|_| ended())?;
-    if let Ok(Reply { error: Some(error), .. }) = serde_json::from_str(&first) {
-        return Err(Failure::new(Exit::Failed, error));
-    }
+    let profiles = match serde_json::from_str(&first) {
+        Ok(Reply { error: Some(error), .. }) => return Err(Failure::new(Exit::Failed, error)),
+        Ok(Reply { error: None, profiles, .. }) => profiles.unwrap_or_default(),
+        Err(_) => Profiles::default(),
+    };
     let colour = std::io::stdout().is_terminal();
     for line in lines {
         let line = line.map_err(|_| ended())?;
         if json {
             say(line)?;
-        } else if let Some(text) = serde_json::from_str(&line).ok().and_then(|event| shown(&event, colour)) {
+        } else if let Some(text) =
+            serde_json::from_str(&line).ok().and_then(|event| shown(&event, &profiles, colour))
+        {
             say(text)?;
         }
     }
@@ -92,7 +97,7 @@ fn follow(dir: &std::path::Path, json: bool) -> Result<ExitCode, Failure> {
 }
 
 /// One line for people, or none for what only programs want.
-fn shown(event: &ControllerEvent, colour: bool) -> Option<String> {
+fn shown(event: &ControllerEvent, profiles: &Profiles, colour: bool) -> Option<String> {
     let dim = |text: &str| if colour { format!("\x1b[2m{text}\x1b[0m") } else { format!("[{text}]") };
     Some(match event {
         ControllerEvent::Transition { from, to, input, took, .. } => {
@@ -107,7 +112,7 @@ fn shown(event: &ControllerEvent, colour: bool) -> Option<String> {
             release_to_text.as_secs_f64() * 1e3,
             path.label()
         ),
-        ControllerEvent::Profile { take, profile } => format!("take {take}: {profile}"),
+        ControllerEvent::Profile { take, profile } => format!("take {take}: {}", profiles.name(*profile)),
         ControllerEvent::Ended { take, outcome } => format!("take {take}: {}", outcome.label()),
         ControllerEvent::Fault { fault, .. } => format!("fault: {fault}"),
         ControllerEvent::Part { component, what } => {
@@ -157,12 +162,20 @@ mod tests {
             committed: Transcript::new("Hello"),
             tentative: Transcript::new("world"),
         };
-        assert_eq!(shown(&event, false).unwrap(), "  Hello [world]");
+        let profiles = Profiles::default();
+        assert_eq!(shown(&event, &profiles, false).unwrap(), "  Hello [world]");
         let stage = ControllerEvent::Stage {
             take: TakeId(1),
             stage: ptt_messages::Stage::Deliver,
             took: Duration::ZERO,
         };
-        assert_eq!(shown(&stage, false), None);
+        assert_eq!(shown(&stage, &profiles, false), None);
+    }
+
+    #[test]
+    fn following_names_the_profile_of_a_take() {
+        let profiles: Profiles = serde_json::from_str(r#"["default", "german"]"#).unwrap();
+        let event = ControllerEvent::Profile { take: TakeId(4), profile: ptt_messages::Profile(1) };
+        assert_eq!(shown(&event, &profiles, false).unwrap(), "take #4: german");
     }
 }
