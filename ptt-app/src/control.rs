@@ -397,8 +397,7 @@ mod tests {
     fn who_follows_learns_the_names_of_the_profiles() {
         let text = "stt.model = 'tiny'\n[[profile]]\nname = 'german'";
         let profiles = Profiles::of(&crate::Config::parse(text, "f", [], &[]).unwrap());
-        let (_, reply) =
-            answer(&Request::Follow, &status(StateName::Idle), &profiles, Moment::default());
+        let (_, reply) = answer(&Request::Follow, &status(StateName::Idle), &profiles, Moment::default());
         let line = serde_json::to_string(&reply).unwrap();
         assert_eq!(line, r#"{"ok":true,"profiles":["default","german"]}"#);
         assert_eq!(serde_json::from_str::<Reply>(&line).unwrap().profiles, Some(profiles));

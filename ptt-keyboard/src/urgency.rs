@@ -4,7 +4,6 @@
 //! wait for up to a few of its ticks. Such a thread works for microseconds per key. Who is refused, or has no rtkit, goes on
 //! as before; nobody waits for the answer.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::gettid;
 use tracing::debug;
 
@@ -15,19 +14,16 @@ const RTKIT: [&str; 4] = [
     "org.freedesktop.RealtimeKit1",
     "/org/freedesktop/RealtimeKit1",
     "org.freedesktop.RealtimeKit1",
-    "MakeThreadRealtime",
+    "MakeThreadHighPriority",
 ];
-/// Before every ordinary thread, after those of the sound server.
-const PRIORITY: u32 = 5;
-/// For how many microseconds a realtime thread may compute without a pause before the kernel ends the process. rtkit wants a limit,
-/// and no higher one.
-const LONGEST_RUN_US: u64 = 200_000;
+/// The lowest that rtkit gives. Not realtime: a fault of ours must not be able to hold the machine up.
+const NICE: i32 = -15;
 
 /// Asks that the calling thread is run before ordinary ones from now on. Comes back at once; the question ends with `stop`.
 pub(crate) fn ask(bus: Address, stop: &Stop) {
     let (thread, stop) = (u64::from(gettid().as_raw_nonzero().get().unsigned_abs()), stop.clone());
     let run = move || match question(bus, thread, &stop) {
-        Ok(()) => debug!(thread, "keys are read at realtime priority"),
+        Ok(()) => debug!(thread, "keys are read at high priority"),
         Err(BusError::Stopped) => {}
         Err(reason) => debug!(%reason, "keys are read at ordinary priority"),
     };
@@ -36,10 +32,5 @@ pub(crate) fn ask(bus: Address, stop: &Stop) {
 }
 
 fn question(bus: Address, thread: u64, stop: &Stop) -> Result<(), BusError> {
-    let bus = Bus::connect(bus, stop)?;
-    let before = getrlimit(Resource::Rttime);
-    let lower = |limit: Option<u64>| Some(limit.map_or(LONGEST_RUN_US, |limit| limit.min(LONGEST_RUN_US)));
-    let limit = Rlimit { current: lower(before.current), maximum: lower(before.maximum) };
-    setrlimit(Resource::Rttime, limit).map_err(|error| BusError::Gone(error.to_string()))?;
-    bus.call(RTKIT, &(thread, PRIORITY))
+    Bus::connect(bus, stop)?.call(RTKIT, &(thread, NICE))
 }

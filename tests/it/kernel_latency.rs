@@ -28,7 +28,7 @@ fn keys_are_detected_in_time_while_the_engine_decodes() {
             urgent.tap_while_it_decodes();
         }
         let plain = plain.report("at ordinary priority");
-        let urgent = urgent.report("at realtime priority");
+        let urgent = urgent.report("at rtkit's high priority");
         // How long the tail is depends on who else computes; that it is shorter does not.
         assert!(urgent[1] < plain[1], "{urgent:?} {plain:?}");
         assert!(urgent[0] < Duration::from_millis(1), "{urgent:?}");

@@ -1,8 +1,8 @@
 //! Rigs: the shipped program and the real things around it, each started by the test and ended by its own process id.
 //!
 //! What lives here: child processes, the daemon, a private PulseAudio, a private X server, a private D-Bus with portals, a
-//! logind and an rtkit on it, the kernel rig, a virtual keyboard, a USB keyboard, real speech, and reading `/metrics`. What does not: assertions about one
-//! crate. A rig whose packages are not there gives a [`Skip`].
+//! logind and an rtkit on it, the kernel rig, a virtual keyboard, a USB keyboard, real speech, and reading `/metrics`. What
+//! does not: assertions about one crate. A rig whose packages are not there gives a [`Skip`].
 //!
 //! | variable | what it names | without it |
 //! |---|---|---|

@@ -154,23 +154,32 @@ fn of_several_chords_one_is_meant() {
 
 #[test]
 fn keys_of_one_moment_are_judged_together() {
-    for (order, expected) in
-        [("abc", Profile(1)), ("cba", Profile(1)), ("ba", Profile::DEFAULT), ("db", Profile(3))]
-    {
+    // Keys with the moments at which they go down, all in one batch.
+    for (script, expected, when) in [
+        ("a5 b5 c5", Profile(1), 5),
+        ("c5 b5 a5", Profile(1), 5),
+        ("b5 a5", Profile::DEFAULT, 5),
+        ("d5 b5", Profile(3), 5),
+        // Of ab and bd, which are equally long, the first.
+        ("b4 a5 d5", Profile::DEFAULT, 5),
+        ("b4 d5 a5", Profile::DEFAULT, 5),
+        // One moment later is too late.
+        ("a5 b6 c7", Profile::DEFAULT, 6),
+        ("d5 b6", Profile(2), 5),
+    ] {
         let (mut tracker, mut events) = (several(), Vec::new());
-        let signals: Vec<Signal> = order
-            .bytes()
-            .map(|key| Signal::Key {
-                device: DeviceId(0),
-                slot: Slot(key - b'a'),
-                edge: Edge::Down,
-                at: ms(5),
+        let signals: Vec<Signal> = script
+            .split(' ')
+            .map(|word| {
+                let (key, at) = word.split_at(1);
+                let slot = Slot(key.as_bytes()[0] - b'a');
+                Signal::Key { device: DeviceId(0), slot, edge: Edge::Down, at: ms(at.parse().unwrap()) }
             })
             .collect();
         for (n, signal) in signals.iter().enumerate() {
             tracker.step_before(signals.get(n + 1), *signal, &mut events);
         }
-        assert_eq!(events, [ChordEvent::Pressed { at: ms(5), profile: expected }], "{order}");
+        assert_eq!(events, [ChordEvent::Pressed { at: ms(when), profile: expected }], "{script}");
     }
     // Down and up within one tick of a coarse clock is a press all the same.
     let (mut tracker, mut events) = (several(), Vec::new());

@@ -1,4 +1,4 @@
-//! rtkit without polkit: a service on the private bus that gives a thread realtime priority as rtkit does, with rtkit's condition.
+//! rtkit without polkit: a service on the private bus that gives a thread a high priority as rtkit does, with rtkit's limit.
 //! Needs to be root of a whole kernel, so it is of use in the kernel rig only.
 
 use std::process::Command;
@@ -12,9 +12,8 @@ use super::PrivateBus;
 use super::desktop::Peer;
 
 const SOON: Duration = Duration::from_secs(20);
-/// rtkit's own limits.
-const LONGEST_RUN_US: u64 = 200_000;
-const HIGHEST_PRIORITY: u32 = 20;
+/// rtkit's own limit.
+const LOWEST_NICE: i32 = -15;
 
 /// The service; dropping it takes it off the bus. What it gave stays.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ impl RealtimeKit {
     /// When nobody asks.
     #[must_use]
     pub fn given(&self) -> String {
-        self.given.recv_timeout(SOON).expect("somebody asks for realtime priority")
+        self.given.recv_timeout(SOON).expect("somebody asks for a high priority")
     }
 }
 
@@ -51,25 +50,21 @@ struct Service {
 #[interface(name = "org.freedesktop.RealtimeKit1")]
 impl Service {
     #[expect(clippy::needless_pass_by_value, reason = "zbus calls it")]
-    fn make_thread_realtime(&self, thread: u64, priority: u32) -> Result<()> {
-        let read = |file: &str| {
-            std::fs::read_to_string(format!("/proc/{thread}/{file}"))
-                .map_err(|e| Error::Failed(e.to_string()))
-        };
-        let limits = read("limits")?;
-        let line = limits.lines().find(|line| line.starts_with("Max realtime timeout"));
-        // Name, soft limit, hard limit, unit.
-        let hard = line.and_then(|line| line.split_whitespace().nth(4)?.parse::<u64>().ok());
-        if priority > HIGHEST_PRIORITY || hard.is_none_or(|us| us > LONGEST_RUN_US) {
+    fn make_thread_high_priority(&self, thread: u64, nice: i32) -> Result<()> {
+        if nice < LOWEST_NICE {
             return Err(Error::AccessDenied("Operation not permitted".to_owned()));
         }
-        let (priority, id) = (priority.to_string(), thread.to_string());
-        let given = Command::new("chrt").args(["--rr", "--reset-on-fork", "--pid", &priority, &id]).output();
-        if !given.is_ok_and(|done| done.status.success()) {
-            return Err(Error::Failed("chrt".to_owned()));
-        }
+        let (nice, id) = (nice.to_string(), thread.to_string());
+        let run = |program: &str, args: &[&str]| match Command::new(program).args(args).output() {
+            Ok(done) if done.status.success() => Ok(()),
+            _ => Err(Error::Failed(program.to_owned())),
+        };
+        run("chrt", &["--other", "--reset-on-fork", "--pid", "0", &id])?;
+        run("renice", &["-n", &nice, "-p", &id])?;
+        let name = std::fs::read_to_string(format!("/proc/{thread}/comm"))
+            .map_err(|error| Error::Failed(error.to_string()))?;
         // Nobody may be waiting for it.
-        let _ = self.tell.send(read("comm")?.trim().to_owned());
+        let _ = self.tell.send(name.trim().to_owned());
         Ok(())
     }
 }
