@@ -96,7 +96,12 @@ mod tests {
     const B: u16 = 48;
 
     fn told(chord: &[u16], events: &[KeyEvent]) -> Vec<KeyEvent> {
-        let (mut sieve, mut tell) = (Sieve::new(vec![chord.to_vec()]), Vec::new());
+        told_of(&[chord], events)
+    }
+
+    fn told_of(chords: &[&[u16]], events: &[KeyEvent]) -> Vec<KeyEvent> {
+        let chords = chords.iter().map(|chord| chord.to_vec()).collect();
+        let (mut sieve, mut tell) = (Sieve::new(chords), Vec::new());
         events.iter().for_each(|event| sieve.step(*event, &mut tell));
         tell
     }
@@ -120,6 +125,27 @@ mod tests {
         let events =
             [(DOWN, 1), (RIGHT, 1), (RIGHT, 0), (RIGHT, 1), (RIGHT, 0), (DOWN, 0), (DOWN, 1), (DOWN, 0)];
         assert_eq!(told(&[DOWN, RIGHT], &events), [(DOWN, 1), (DOWN, 0), (DOWN, 1), (DOWN, 0)]);
+    }
+
+    /// Ctrl+Space, Ctrl+Shift+Space and F13.
+    #[test]
+    fn of_several_chords_all_keys_of_those_that_become_whole_are_let_go() {
+        let [ctrl, shift, space, f13] = [29, 42, 57, 183];
+        let chords: [&[u16]; 3] = [&[ctrl, space], &[ctrl, shift, space], &[f13]];
+        let (down, up) = (|key| (key, 1), |key| (key, 0));
+        for (keys, left) in [
+            (&[ctrl, space][..], &[down(ctrl), up(ctrl)][..]),
+            (&[shift, ctrl, space], &[down(shift), down(ctrl), up(shift), up(ctrl)]),
+            (&[f13, ctrl, space], &[down(ctrl), up(ctrl)]),
+            // What makes no chord stays as it is, beside one too.
+            (&[shift, space], &[down(shift), down(space), up(shift), up(space)]),
+            (&[f13, space], &[down(space), up(space)]),
+            (&[ctrl, B, space], &[down(ctrl), down(B), up(ctrl), up(B)]),
+        ] {
+            let events: Vec<KeyEvent> =
+                keys.iter().map(|key| down(*key)).chain(keys.iter().map(|key| up(*key))).collect();
+            assert_eq!(told_of(&chords, &events), left, "{keys:?}");
+        }
     }
 
     #[test]
