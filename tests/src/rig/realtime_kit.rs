@@ -49,7 +49,6 @@ struct Service {
 
 #[interface(name = "org.freedesktop.RealtimeKit1")]
 impl Service {
-    #[expect(clippy::needless_pass_by_value, reason = "zbus calls it")]
     fn make_thread_high_priority(&self, thread: u64, nice: i32) -> Result<()> {
         if nice < LOWEST_NICE {
             return Err(Error::AccessDenied("Operation not permitted".to_owned()));
