@@ -170,7 +170,7 @@ pub enum OutputError {
     NoUinput,
     /// We may not make keyboards.
     #[error(
-        "may not write /dev/uinput, so no keyboard can be made; install the udev rule 71-ptt-uinput.rules, join the group `input` and log in again"
+        "may not write /dev/uinput, so no keyboard can be made; give yourself write access by the line for uinput in the udev rule 70-ptt.rules and log in again"
     )]
     UinputDenied,
     /// We may not see whether the user holds a modifier.

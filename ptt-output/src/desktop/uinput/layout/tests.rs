@@ -89,7 +89,9 @@ fn read(layout: &str, strokes: &[Stroke]) -> String {
             }
             let mut events = Vec::new();
             machine.handle_key(&mut state, &mut events, key, direction);
-            events.into_iter().for_each(|event| drop(now.apply_event(event)));
+            events.into_iter().for_each(|event| {
+                now.apply_event(event);
+            });
         }
     }
     text
