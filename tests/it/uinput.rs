@@ -199,11 +199,11 @@ impl Reader {
         let mut command = Command::new("stdbuf");
         command.args(["-oL", "xkbcli", "interactive-evdev", "--layout", layout]);
         let reader = Process::spawn(&mut command).unwrap();
-        // What it waits with comes after all keyboards.
+        let keyboards = evdev::enumerate().count();
         let files = format!("/proc/{}/fd", reader.pid());
         await_some("the reader", SOON, || {
             let files = fs::read_dir(&files).ok()?.flatten().filter_map(|file| fs::read_link(file.path()).ok());
-            files.into_iter().any(|file| file.ends_with("anon_inode:[eventpoll]")).then_some(())
+            (files.filter(|file| file.starts_with("/dev/input")).count() == keyboards).then_some(())
         });
         Self(reader)
     }
