@@ -101,9 +101,8 @@ impl OutputConfig {
     pub const fn ending(&self) -> &'static str {
         match (self.trailing, self.sink) {
             (Trailing::None, _) | (Trailing::Auto, Backend::Clipboard) => "",
-            (Trailing::Space, _) | (Trailing::Auto, Backend::Type | Backend::Paste | Backend::Uinput | Backend::Auto) => {
-                " "
-            }
+            (Trailing::Space, _)
+            | (Trailing::Auto, Backend::Type | Backend::Paste | Backend::Uinput | Backend::Auto) => " ",
             (Trailing::Newline, _) | (Trailing::Auto, Backend::Stdout | Backend::File | Backend::Command) => {
                 "\n"
             }

@@ -102,9 +102,14 @@ mod tests {
 
     #[test]
     fn a_rule_decides_before_the_section_and_every_way_ends_in_the_clipboard() {
-        let rules: Vec<Rule> = [("XTerm", Way::Paste), ("xterm", Way::Type), ("keepassxc", Way::Clipboard), ("kiosk", Way::Uinput)]
-            .map(|(app, sink)| Rule { app: App(app.to_owned()), sink, paste_chord: None })
-            .into();
+        let rules: Vec<Rule> = [
+            ("XTerm", Way::Paste),
+            ("xterm", Way::Type),
+            ("keepassxc", Way::Clipboard),
+            ("kiosk", Way::Uinput),
+        ]
+        .map(|(app, sink)| Rule { app: App(app.to_owned()), sink, paste_chord: None })
+        .into();
         let auto = ways(Backend::Auto, None, true);
         assert_eq!(auto, [Way::Type, Way::Paste, Way::Uinput, Way::Clipboard]);
         for (sink, app, expected) in [

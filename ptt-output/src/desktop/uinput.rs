@@ -61,7 +61,9 @@ impl Uinput {
         let device = device().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => OutputError::NoUinput,
             // The file is there, and no driver behind it.
-            _ if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => OutputError::NoUinput,
+            _ if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
+                OutputError::NoUinput
+            }
             io::ErrorKind::PermissionDenied => OutputError::UinputDenied,
             _ => OutputError::from_io("/dev/uinput", error),
         })?;
@@ -133,7 +135,9 @@ fn events(stroke: Stroke) -> Vec<InputEvent> {
     let keys = stroke.held.iter().chain([&stroke.code]);
     let (down, up) = (keys.clone().map(|code| (*code, 1)), keys.rev().map(|code| (*code, 0)));
     let report = InputEvent::new(EventType::SYNCHRONIZATION.0, SynchronizationCode::SYN_REPORT.0, 0);
-    down.chain(up).flat_map(|(code, value)| [InputEvent::new(EventType::KEY.0, code, value), report]).collect()
+    down.chain(up)
+        .flat_map(|(code, value)| [InputEvent::new(EventType::KEY.0, code, value), report])
+        .collect()
 }
 
 #[cfg(test)]

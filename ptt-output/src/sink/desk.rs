@@ -185,11 +185,7 @@ fn can_do_without(config: &OutputConfig) -> bool {
 }
 
 /// Types by the keyboard of `uinput`, plugging it in where it is not.
-fn type_by_uinput(
-    uinput: &mut Connection,
-    config: &OutputConfig,
-    text: &str,
-) -> Result<(), OutputError> {
+fn type_by_uinput(uinput: &mut Connection, config: &OutputConfig, text: &str) -> Result<(), OutputError> {
     let (keyboard, _) = uinput.ready()?;
     if !keyboard.hands_free(Duration::ZERO)? {
         return Err(OutputError::ModifiersHeld { limit: config.wait_for_modifiers_ms.millis() });

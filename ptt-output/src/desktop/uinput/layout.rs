@@ -34,7 +34,9 @@ pub struct LayoutName {
 
 /// A name that cannot be one of a layout.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no keyboard layout; write one layout as XKB names it, such as \"us\", \"de\" or \"de(nodeadkeys)\"")]
+#[error(
+    "`{0}` is no keyboard layout; write one layout as XKB names it, such as \"us\", \"de\" or \"de(nodeadkeys)\""
+)]
 pub struct NoLayoutName(String);
 
 impl TryFrom<String> for LayoutName {
@@ -117,7 +119,10 @@ impl Layout {
     pub fn strokes(&self, text: &str) -> Result<Vec<Stroke>, OutputError> {
         let lacking: BTreeSet<char> = text.chars().filter(|c| !self.strokes.contains_key(c)).collect();
         if !lacking.is_empty() {
-            return Err(OutputError::NotInLayout { layout: self.name.to_string(), characters: lacking.len() });
+            return Err(OutputError::NotInLayout {
+                layout: self.name.to_string(),
+                characters: lacking.len(),
+            });
         }
         Ok(text.chars().filter_map(|c| self.strokes.get(&c).copied()).collect())
     }

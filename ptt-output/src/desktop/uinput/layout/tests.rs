@@ -99,9 +99,17 @@ fn read(layout: &str, strokes: &[Stroke]) -> String {
 
 #[test]
 fn every_character_of_many_layouts_is_read_as_it_was_meant() {
-    for (layout, at_least) in
-        [("us", 96), ("gb", 100), ("de", 120), ("fr", 110), ("es", 100), ("ru", 90), ("gr", 90), ("jp", 80), ("il", 60)]
-    {
+    for (layout, at_least) in [
+        ("us", 96),
+        ("gb", 100),
+        ("de", 120),
+        ("fr", 110),
+        ("es", 100),
+        ("ru", 90),
+        ("gr", 90),
+        ("jp", 80),
+        ("il", 60),
+    ] {
         let Some(found) = load(layout) else { return };
         let text: String = found.strokes.keys().collect();
         assert!(found.strokes.len() >= at_least, "{layout} has {}", found.strokes.len());
