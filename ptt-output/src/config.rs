@@ -3,6 +3,7 @@
 use ptt_messages::Within;
 use serde::{Deserialize, Serialize};
 
+use crate::desktop::uinput::LayoutName;
 use crate::desktop::{PasteChord, System};
 use crate::rule::Rule;
 
@@ -44,6 +45,11 @@ pub struct OutputConfig {
     /// which has no primary selection for terminals to paste by that, Ctrl+V.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paste_chord: Option<PasteChord>,
+    /// Of the sinks into windows: the keyboard layout of the text console or of a compositor that lets no program type. With it
+    /// a keyboard of `/dev/uinput` is the last way before the clipboard; a guess would type wrong characters, so there is
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uinput_layout: Option<LayoutName>,
     /// Of the sinks into windows: milliseconds for which it is waited until the user holds no modifier.
     pub wait_for_modifiers_ms: Within<0, 60_000>,
     /// Of the sinks into windows: whether a text goes only into the window that had the keyboard at the release.
@@ -78,6 +84,7 @@ impl Default for OutputConfig {
             command_limit_ms: Within::new(2_000),
             desktop: System::Auto,
             paste_chord: None,
+            uinput_layout: None,
             wait_for_modifiers_ms: Within::new(2_000),
             same_window: true,
             notify: true,
@@ -94,7 +101,8 @@ impl OutputConfig {
     pub const fn ending(&self) -> &'static str {
         match (self.trailing, self.sink) {
             (Trailing::None, _) | (Trailing::Auto, Backend::Clipboard) => "",
-            (Trailing::Space, _) | (Trailing::Auto, Backend::Type | Backend::Paste | Backend::Auto) => " ",
+            (Trailing::Space, _)
+            | (Trailing::Auto, Backend::Type | Backend::Paste | Backend::Uinput | Backend::Auto) => " ",
             (Trailing::Newline, _) | (Trailing::Auto, Backend::Stdout | Backend::File | Backend::Command) => {
                 "\n"
             }
@@ -117,9 +125,11 @@ pub enum Backend {
     Type,
     /// The clipboard, pasted into the focused window and given back; it keeps the text where that cannot be.
     Paste,
+    /// Keys of a keyboard made with `/dev/uinput`, for whoever reads keyboards; the clipboard where that cannot be.
+    Uinput,
     /// The clipboard.
     Clipboard,
-    /// Typed, else pasted, else left in the clipboard.
+    /// Typed, else pasted, else typed by `/dev/uinput` where its layout is named, else left in the clipboard.
     Auto,
 }
 
@@ -260,6 +270,10 @@ mod tests {
             "[[replace]]\nfrom = \"a\"\nto = \"b\"\nwhole_words = true",
             "newline = \"return\"",
             "paste_chord = \"V\"",
+            "uinput_layout = \"us,de\"",
+            "uinput_layout = \"\"",
+            "uinput_layout = \"../de\"",
+            "uinput_layout = \"de()\"",
             "rules = [{ app = \"\", sink = \"type\" }]",
             "rules = [{ app = \"xterm\", sink = \"file\" }]",
             "rules = [{ app = \"xterm\" }]",
@@ -277,7 +291,8 @@ mod tests {
         assert!(rules.replace[1].whole_word && rules.replace[1].ignore_case);
         let rule =
             "sink = \"auto\"\n[[rules]]\napp = \"xterm\"\nsink = \"paste\"\npaste_chord = \"Ctrl+V\"\n";
-        for config in [OutputConfig::default(), rules, parse(rule).unwrap()] {
+        let uinput = parse("sink = \"uinput\"\nuinput_layout = \"de(nodeadkeys)\"").unwrap();
+        for config in [OutputConfig::default(), rules, parse(rule).unwrap(), uinput] {
             assert_eq!(parse(&toml::to_string(&config).unwrap()).unwrap(), config);
         }
     }
@@ -289,6 +304,7 @@ mod tests {
             ("sink = \"file\"\ntrailing = \"space\"", " "),
             ("sink = \"type\"", " "),
             ("sink = \"auto\"", " "),
+            ("sink = \"uinput\"", " "),
             ("sink = \"clipboard\"", ""),
             ("sink = \"type\"\ntrailing = \"newline\"", "\n"),
             ("sink = \"paste\"\ntrailing = \"none\"", ""),

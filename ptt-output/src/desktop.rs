@@ -6,6 +6,7 @@
 mod chord;
 mod content;
 pub mod portal;
+pub mod uinput;
 pub mod wayland;
 pub mod x11;
 
@@ -33,7 +34,7 @@ pub struct Window {
 /// After [`OutputError::DesktopLost`] it is of no use any more: the sink drops it and opens another one for the next
 /// text. Every other error leaves it usable.
 pub trait Desktop: Send {
-    /// "x11", "wayland", "portal": for messages.
+    /// "x11", "wayland", "portal", "uinput": for messages.
     fn name(&self) -> &'static str;
 
     /// The focused window; `None` where the system does not tell.

@@ -95,7 +95,7 @@ pub enum OutputError {
     },
     /// No desktop in the environment.
     #[error(
-        "neither WAYLAND_DISPLAY nor DISPLAY names a desktop; start ptt-app in the session, or for a service run `systemctl --user import-environment WAYLAND_DISPLAY DISPLAY`"
+        "neither WAYLAND_DISPLAY nor DISPLAY names a desktop; start ptt-app in the session, or for a service run `systemctl --user import-environment WAYLAND_DISPLAY DISPLAY`; on a text console name its layout in `output.uinput_layout`"
     )]
     NoDesktop,
     /// The desktop does not answer, or does not let us in.
@@ -113,7 +113,7 @@ pub enum OutputError {
     /// The connection broke; a part of the text may be out.
     #[error("the connection to the {desktop} desktop broke ({reason}); it is made anew for the next text")]
     DesktopLost {
-        /// "x11", "wayland" or "portal".
+        /// "x11", "wayland", "portal" or "uinput".
         desktop: &'static str,
         /// What the connection said.
         reason: String,
@@ -140,6 +140,50 @@ pub enum OutputError {
         /// How many.
         characters: usize,
     },
+    /// `uinput` is to type and nobody says in which layout.
+    #[error(
+        "`output.sink` or a rule is \"uinput\" but `output.uinput_layout` names no layout; name the one of the console or the compositor, such as \"us\""
+    )]
+    LayoutUnnamed,
+    /// XKB does not have the layout.
+    #[error(
+        "XKB has no keyboard layout `{layout}`; correct `output.uinput_layout` (`ls /usr/share/X11/xkb/symbols`), or install xkb-data"
+    )]
+    NoLayout {
+        /// Its name in the configuration.
+        layout: String,
+    },
+    /// Characters that the layout of `uinput` lacks. Nothing was typed.
+    #[error(
+        "the keyboard layout `{layout}` lacks {characters} of the characters of the text, so none of it was typed; correct `output.uinput_layout`, or use `output.sink = \"auto\""
+    )]
+    NotInLayout {
+        /// Its name in the configuration.
+        layout: String,
+        /// How many different ones.
+        characters: usize,
+    },
+    /// The kernel makes no keyboards.
+    #[error(
+        "there is no /dev/uinput, so no keyboard can be made; load the kernel module by `modprobe uinput`, and at every start by a line `uinput` in /etc/modules-load.d/uinput.conf"
+    )]
+    NoUinput,
+    /// We may not make keyboards.
+    #[error(
+        "may not write /dev/uinput, so no keyboard can be made; give yourself write access by the line for uinput in the udev rule 70-ptt.rules and log in again"
+    )]
+    UinputDenied,
+    /// We may not see whether the user holds a modifier.
+    #[error(
+        "may not read the keyboard {name:?}, so a held Ctrl would make shortcuts of the text; join the group `input` and log in again"
+    )]
+    KeyboardDenied {
+        /// What it calls itself.
+        name: String,
+    },
+    /// Caps Lock is on.
+    #[error("Caps Lock is on, and whether that counts for made keyboards differs; switch it off")]
+    CapsLock,
     /// The chord was sent and nobody took the text.
     #[error(
         "the window did not paste within {limit:?}; set the chord it pastes by in `output.paste_chord` or a rule"
@@ -218,22 +262,28 @@ impl OutputError {
             | Self::NoHome
             | Self::NoDirectory { .. }
             | Self::NoProgram { .. }
+            | Self::LayoutUnnamed
+            | Self::NoLayout { .. }
             | Self::NotOffered { .. } => FaultKind::Misconfigured,
             Self::CommandFailed { .. }
             | Self::Untypable { .. }
+            | Self::NotInLayout { .. }
             | Self::NoSpace { .. }
             | Self::Io { .. }
             | Self::Stopped
             | Self::NoThread { .. } => FaultKind::Broken,
             Self::CommandHangs { .. } | Self::Stuck { .. } | Self::NotTaken { .. } => FaultKind::Timeout,
-            Self::Closed { .. } | Self::NoDesktop | Self::NoDisplay { .. } | Self::DesktopLost { .. } => {
-                FaultKind::Gone
-            }
-            Self::Denied { .. } => FaultKind::Denied,
+            Self::Closed { .. }
+            | Self::NoDesktop
+            | Self::NoDisplay { .. }
+            | Self::DesktopLost { .. }
+            | Self::NoUinput => FaultKind::Gone,
+            Self::Denied { .. } | Self::UinputDenied | Self::KeyboardDenied { .. } => FaultKind::Denied,
             Self::Portal(error) | Self::PortalLost(error) => error.kind(),
             Self::QueueFull { .. }
             | Self::ClipboardBusy { .. }
             | Self::ModifiersHeld { .. }
+            | Self::CapsLock
             | Self::FocusMoved => FaultKind::Busy,
         }
     }

@@ -13,13 +13,15 @@ pub enum Way {
     Type,
     /// The clipboard and a chord.
     Paste,
+    /// Keys of a keyboard that the kernel believes in.
+    Uinput,
     /// The clipboard, for the user to paste.
     Clipboard,
 }
 
 impl Way {
     /// All of them, for metrics that start at zero.
-    pub const ALL: [Self; 3] = [Self::Type, Self::Paste, Self::Clipboard];
+    pub const ALL: [Self; 4] = [Self::Type, Self::Paste, Self::Uinput, Self::Clipboard];
 
     /// The label's value.
     #[must_use]
@@ -27,6 +29,7 @@ impl Way {
         match self {
             Self::Type => "type",
             Self::Paste => "paste",
+            Self::Uinput => "uinput",
             Self::Clipboard => "clipboard",
         }
     }
@@ -75,15 +78,20 @@ pub(crate) fn rule<'a>(rules: &'a [Rule], app: &str) -> Option<&'a Rule> {
 }
 
 /// The ways to try, in this order: each when the one before it could not be, and the last one always can where there is
-/// a desktop at all.
-pub(crate) fn ways(sink: Backend, rule: Option<&Rule>) -> &'static [Way] {
+/// a desktop at all. `uinput` is one where its keyboard has a `layout`.
+pub(crate) fn ways(sink: Backend, rule: Option<&Rule>, layout: bool) -> &'static [Way] {
     match (rule.map(|rule| rule.sink), sink) {
         (_, Backend::Clipboard) | (Some(Way::Clipboard), _) => &[Way::Clipboard],
         (Some(Way::Type), _) | (None, Backend::Type) => &[Way::Type, Way::Clipboard],
         (Some(Way::Paste), _) | (None, Backend::Paste) => &[Way::Paste, Way::Clipboard],
+        (Some(Way::Uinput), _) | (None, Backend::Uinput) => &[Way::Uinput, Way::Clipboard],
         // The other sinks have no ways; nobody asks for theirs.
         (None, Backend::Auto | Backend::Stdout | Backend::File | Backend::Command) => {
-            &[Way::Type, Way::Paste, Way::Clipboard]
+            if layout {
+                &[Way::Type, Way::Paste, Way::Uinput, Way::Clipboard]
+            } else {
+                &[Way::Type, Way::Paste, Way::Clipboard]
+            }
         }
     }
 }
@@ -94,11 +102,21 @@ mod tests {
 
     #[test]
     fn a_rule_decides_before_the_section_and_every_way_ends_in_the_clipboard() {
-        let rules: Vec<Rule> = [("XTerm", Way::Paste), ("xterm", Way::Type), ("keepassxc", Way::Clipboard)]
-            .map(|(app, sink)| Rule { app: App(app.to_owned()), sink, paste_chord: None })
-            .into();
+        let rules: Vec<Rule> = [
+            ("XTerm", Way::Paste),
+            ("xterm", Way::Type),
+            ("keepassxc", Way::Clipboard),
+            ("kiosk", Way::Uinput),
+        ]
+        .map(|(app, sink)| Rule { app: App(app.to_owned()), sink, paste_chord: None })
+        .into();
+        let auto = ways(Backend::Auto, None, true);
+        assert_eq!(auto, [Way::Type, Way::Paste, Way::Uinput, Way::Clipboard]);
         for (sink, app, expected) in [
             (Backend::Auto, "Emacs", &[Way::Type, Way::Paste, Way::Clipboard][..]),
+            (Backend::Auto, "kiosk", &[Way::Uinput, Way::Clipboard]),
+            (Backend::Uinput, "Emacs", &[Way::Uinput, Way::Clipboard]),
+            (Backend::Uinput, "xterm", &[Way::Paste, Way::Clipboard]),
             (Backend::Auto, "XTERM", &[Way::Paste, Way::Clipboard]),
             (Backend::Type, "xterm", &[Way::Paste, Way::Clipboard]),
             (Backend::Type, "", &[Way::Type, Way::Clipboard]),
@@ -106,7 +124,7 @@ mod tests {
             (Backend::Paste, "KeePassXC", &[Way::Clipboard]),
             (Backend::Clipboard, "xterm", &[Way::Clipboard]),
         ] {
-            let found = ways(sink, rule(&rules, app));
+            let found = ways(sink, rule(&rules, app), false);
             assert_eq!(found, expected, "{sink:?} into {app:?}");
         }
     }

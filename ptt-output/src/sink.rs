@@ -57,8 +57,8 @@ pub(crate) fn open(config: &OutputConfig) -> Result<Box<dyn Sink>, OutputError> 
             Box::new(FileSink::open(&config.file_path, config.file_mode, config.file_sync, limit)?)
         }
         Backend::Command => Box::new(CommandSink::open(&config.command, config.command_limit_ms.millis())?),
-        Backend::Type | Backend::Paste | Backend::Clipboard | Backend::Auto => {
-            Box::new(DeskSink::open(config))
+        Backend::Type | Backend::Paste | Backend::Uinput | Backend::Clipboard | Backend::Auto => {
+            Box::new(DeskSink::open(config)?)
         }
     })
 }

@@ -31,6 +31,7 @@ mod resources;
 mod rigs;
 mod stt;
 mod tidy;
+mod uinput;
 mod x11;
 mod x11_keys;
 mod x11_speech;

@@ -127,9 +127,15 @@ fn a_no_is_told_and_not_asked_for_again() {
     }
     assert!(portal.was_not_asked() && portal.nothing_pasted());
     assert_eq!(portal.clipboard(), theirs());
+    // Nor when the portal is started anew.
+    drop(portal);
+    let portal = MockRemoteDesktop::join(&bus, WILLING, theirs());
+    take(&mut daemon);
+    let said = fault(&mut daemon);
+    assert!(said.contains("start ptt-app again"), "{said}");
+    assert!(portal.was_not_asked());
     assert!(daemon.stop().status.success());
 
-    portal.behave(WILLING);
     let mut daemon = self::daemon(&bus, &state, "heard", PORTAL);
     take(&mut daemon);
     assert_eq!(portal.pasted(), "heard ");

@@ -17,7 +17,7 @@ async fn texts_come_out_filtered_ended_and_in_order() {
     }
     for take in 1..=4 {
         let delivered = OutputEvent::Delivered { take: TakeId(take), sink: "gated".to_owned() };
-        assert_eq!(told.recv().await, Some(delivered));
+        assert_eq!(next(&mut told).await, Some(delivered));
     }
     assert_eq!(written.try_iter().collect::<Vec<_>>(), ["one ", "two lines "]);
 }
@@ -42,7 +42,7 @@ async fn a_text_is_shaped_and_goes_on_with_the_one_before_it_that_is_out() {
         [(1, "Um, fourty, full stop"), (2, "fail"), (3, "Of them"), (4, "And more. New line"), (5, "No")]
     {
         deliver(&output, take, text);
-        let event = told.recv().await;
+        let event = next(&mut told).await;
         assert_eq!(matches!(event, Some(OutputEvent::Delivered { .. })), take != 2, "{event:?}");
     }
     assert_eq!(written.try_iter().collect::<Vec<_>>(), ["Forty. ", "Of them ", "and more.\n", "No "]);
@@ -55,7 +55,7 @@ async fn a_text_goes_out_when_the_post_process_command_fails() {
     let (output, mut told) = start_with(&OutputConfig { post_command, ..OutputConfig::default() }, sink);
     for take in 1..=2 {
         deliver(&output, take, "as it is");
-        assert!(matches!(told.recv().await, Some(OutputEvent::Delivered { .. })));
+        assert!(matches!(next(&mut told).await, Some(OutputEvent::Delivered { .. })));
     }
     assert_eq!(written.try_iter().collect::<Vec<_>>(), ["as it is\n", "as it is\n"]);
 }
@@ -66,10 +66,12 @@ async fn a_failed_text_is_answered_and_the_next_one_goes_out() {
     let (output, mut told) = start_with(&OutputConfig::default(), sink);
     deliver(&output, 1, "fail");
     deliver(&output, 2, "fine");
-    let Some(OutputEvent::Failed { take: TakeId(1), fault }) = told.recv().await else { panic!("no fault") };
+    let Some(OutputEvent::Failed { take: TakeId(1), fault }) = next(&mut told).await else {
+        panic!("no fault")
+    };
     assert_eq!(fault.kind, FaultKind::Gone);
     assert!(fault.message.contains("`ptt-app retry`"), "{fault}");
-    assert!(matches!(told.recv().await, Some(OutputEvent::Delivered { take: TakeId(2), .. })));
+    assert!(matches!(next(&mut told).await, Some(OutputEvent::Delivered { take: TakeId(2), .. })));
 }
 
 #[actix::test]
@@ -77,14 +79,14 @@ async fn a_sink_that_stands_still_blocks_nobody_and_every_text_is_answered() {
     let (sink, go, _written) = gated(1);
     let (output, mut told) = start_with(&OutputConfig::default(), sink);
     deliver(&output, 0, "text");
-    assert!(matches!(told.recv().await, Some(OutputEvent::Delivered { take: TakeId(0), .. })));
+    assert!(matches!(next(&mut told).await, Some(OutputEvent::Delivered { take: TakeId(0), .. })));
     for take in 1..=50 {
         deliver(&output, take, "text");
     }
     let mut refused = 0;
     // One is in the sink's hands and sixteen wait; until the thread took the first, one more may have been refused.
     while refused < 33 {
-        let Some(OutputEvent::Failed { fault, .. }) = told.recv().await else { panic!("not refused") };
+        let Some(OutputEvent::Failed { fault, .. }) = next(&mut told).await else { panic!("not refused") };
         assert_eq!(fault.kind, FaultKind::Busy);
         refused += 1;
     }
@@ -93,7 +95,7 @@ async fn a_sink_that_stands_still_blocks_nobody_and_every_text_is_answered() {
     }
     let mut delivered = 0;
     while refused + delivered < 50 {
-        match told.recv().await {
+        match next(&mut told).await {
             Some(OutputEvent::Delivered { .. }) => delivered += 1,
             Some(OutputEvent::Failed { .. }) => refused += 1,
             Some(OutputEvent::Withdrawn { take }) => panic!("nobody withdrew {take}"),
@@ -115,7 +117,7 @@ async fn a_text_that_waits_is_withdrawn_and_one_that_goes_is_not() {
     for take in [1, 2, 2, 4] {
         output.post(OutputCommand::Withdraw { take: TakeId(take) });
     }
-    assert_eq!(told.recv().await, Some(OutputEvent::Withdrawn { take: TakeId(2) }), "at once");
+    assert_eq!(next(&mut told).await, Some(OutputEvent::Withdrawn { take: TakeId(2) }), "at once");
     // Asked for again, it is a text like others.
     deliver(&output, 2, "once more");
     for _ in 0..3 {
@@ -123,7 +125,7 @@ async fn a_text_that_waits_is_withdrawn_and_one_that_goes_is_not() {
     }
     for take in [1, 3, 2] {
         assert!(
-            matches!(told.recv().await, Some(OutputEvent::Delivered { take: of, .. }) if of == TakeId(take))
+            matches!(next(&mut told).await, Some(OutputEvent::Delivered { take: of, .. }) if of == TakeId(take))
         );
     }
     assert_eq!(texts.try_iter().collect::<Vec<_>>(), ["text\n", "and behind that\n", "once more\n"]);
@@ -156,7 +158,7 @@ async fn a_sink_that_waits_hears_of_the_withdrawal() {
         deliver(&output, take, "text");
         waiting.recv().await.unwrap();
         output.post(OutputCommand::Withdraw { take: TakeId(take) });
-        assert_eq!(told.recv().await, Some(OutputEvent::Withdrawn { take: TakeId(take) }));
+        assert_eq!(next(&mut told).await, Some(OutputEvent::Withdrawn { take: TakeId(take) }));
     }
 }
 
@@ -173,7 +175,7 @@ async fn the_real_file_sink_behind_the_real_spawn() {
     let output = spawn(&config, events).unwrap();
     deliver(&output, 1, "hello");
     let delivered = OutputEvent::Delivered { take: TakeId(1), sink: "file".to_owned() };
-    assert_eq!(told.recv().await, Some(delivered));
+    assert_eq!(next(&mut told).await, Some(delivered));
     assert_eq!(std::fs::read_to_string(path).unwrap(), "hello\n");
 }
 
@@ -193,7 +195,7 @@ async fn each_profile_has_an_output_of_its_own_and_an_unknown_one_the_first() {
         [(1, 0, "one"), (2, 1, "two"), (3, 0, "Three"), (4, 1, "four"), (5, 9, "Five")]
     {
         deliver_of(&output, Profile(profile), take, text);
-        assert!(matches!(told.recv().await, Some(OutputEvent::Delivered { .. })));
+        assert!(matches!(next(&mut told).await, Some(OutputEvent::Delivered { .. })));
     }
     let texts = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
     assert_eq!((texts("plain"), texts("loud")), ("one\nThree\nFive\n".to_owned(), "TWO FOUR ".to_owned()));
@@ -208,6 +210,12 @@ async fn what_is_wrong_with_the_sink_is_said_at_once() {
     assert!(matches!(spawn(&config, listener().0), Err(OutputError::NoCommand)));
     let config = OutputConfig { post_command: vec![String::new()], ..OutputConfig::default() };
     assert!(matches!(spawn(&config, listener().0), Err(OutputError::NoPostCommand)));
+}
+
+/// What is told next; an answer that never comes fails the test.
+async fn next(told: &mut UnboundedReceiver<OutputEvent>) -> Option<OutputEvent> {
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, told.recv()).await.expect("an answer within a minute")
 }
 
 /// Takes a text for each message in its gate, and none while there is none.

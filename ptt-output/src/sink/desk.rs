@@ -4,6 +4,7 @@
 //! windowing system types and pastes (`desktop/`).
 //!
 //! * The desktop is looked for when it is needed, again and again: the daemon may be older than the session.
+//! * Where there is none at all, the keyboard of `uinput` types without one.
 //! * A way is followed by the next one only when it has put out nothing. When the connection breaks, a part may be out,
 //!   and the text is kept for `retry` instead.
 //! * A text whose window has lost the keyboard since the release goes to the clipboard, as one does while the user holds
@@ -18,6 +19,7 @@ use tracing::{debug, warn};
 use super::Sink;
 use super::notice::Notice;
 use crate::config::{Backend, Newline, OutputConfig};
+use crate::desktop::uinput::Uinput;
 use crate::desktop::{Desktop, Opener, Window};
 use crate::error::OutputError;
 use crate::metrics;
@@ -29,10 +31,14 @@ const LOOK: Duration = Duration::from_millis(30);
 /// So many takes can be between their release and their text.
 const AIMS: usize = 16;
 
-/// The sinks `type`, `paste`, `clipboard` and `auto`.
+type Open = Box<dyn FnMut() -> Result<Box<dyn Desktop>, OutputError> + Send>;
+
+/// The sinks `type`, `paste`, `uinput`, `clipboard` and `auto`.
 pub struct DeskSink {
     config: OutputConfig,
     connection: Connection,
+    /// The keyboard of `uinput`, plugged in when first needed.
+    uinput: Connection,
     notice: Notice,
     /// Which window had the keyboard at the release of which take, oldest first.
     aims: VecDeque<(TakeId, Window)>,
@@ -47,15 +53,29 @@ struct Put {
 
 impl DeskSink {
     /// The sink for the desktop that the environment names.
-    #[must_use]
-    pub fn open(config: &OutputConfig) -> Self {
-        let mut opener = Opener::new(config.desktop, config.sink != Backend::Clipboard);
+    ///
+    /// # Errors
+    /// [`OutputError::LayoutUnnamed`].
+    pub fn open(config: &OutputConfig) -> Result<Self, OutputError> {
+        let uinput_alone = config.sink == Backend::Uinput;
+        let by_rule = config.rules.iter().any(|rule| rule.sink == Way::Uinput);
+        if (uinput_alone || by_rule) && config.uinput_layout.is_none() {
+            return Err(OutputError::LayoutUnnamed);
+        }
+        let mut opener = Opener::new(config.desktop, !(uinput_alone || config.sink == Backend::Clipboard));
         let mut sink = Self::on(config, move || opener.open());
         // A desktop that is not there yet is no reason to stop, but a reason to say so.
-        if let Err(error) = sink.connection.ready() {
-            warn!("{error}; until then texts are kept for `ptt-app retry`");
+        match sink.connection.ready_or_none(can_do_without(config)).map(|there| there.is_none()) {
+            // Readers take time to notice a keyboard, so one that is sure to be needed is there before the first text.
+            Ok(nowhere) if nowhere || uinput_alone => {
+                if let Err(error) = sink.uinput.ready() {
+                    warn!("{error}");
+                }
+            }
+            Ok(_) => {}
+            Err(error) => warn!("{error}; until then texts are kept for `ptt-app retry`"),
         }
-        sink
+        Ok(sink)
     }
 
     /// The sink for the desktop that `open` connects to.
@@ -64,22 +84,43 @@ impl DeskSink {
         open: impl FnMut() -> Result<Box<dyn Desktop>, OutputError> + Send + 'static,
     ) -> Self {
         metrics::describe_ways();
-        let connection = Connection { open: Box::new(open), desktop: None };
-        Self { config: config.clone(), connection, notice: Notice::default(), aims: VecDeque::new() }
+        let layout = config.uinput_layout.clone();
+        let uinput: Open = Box::new(move || {
+            let layout = layout.as_ref().ok_or(OutputError::LayoutUnnamed)?;
+            Ok(Box::new(Uinput::plug(layout)?))
+        });
+        Self {
+            config: config.clone(),
+            connection: Connection { open: Box::new(open), desktop: None },
+            uinput: Connection { open: uinput, desktop: None },
+            notice: Notice::default(),
+            aims: VecDeque::new(),
+        }
     }
 
     /// Waits until the user holds no modifier, unless the text goes to the clipboard anyway.
     fn hands_free(&mut self, wanted: &dyn Fn() -> bool) -> Result<(), OutputError> {
         let config = &self.config;
-        let (desktop, focus) = self.connection.ready()?;
-        let found = focus.as_ref().and_then(|window| rule(&config.rules, &window.app));
-        if ways(config.sink, found) == [Way::Clipboard] {
+        let mut there = self.connection.ready_or_none(can_do_without(config))?;
+        let app = there.as_ref().and_then(|(_, focus)| focus.as_ref()).map(|window| &window.app);
+        let found = app.and_then(|app| rule(&config.rules, app));
+        if ways(config.sink, found, config.uinput_layout.is_some()) == [Way::Clipboard] {
             return Ok(());
         }
         let end = Instant::now() + config.wait_for_modifiers_ms.millis();
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            if desktop.hands_free(left.min(LOOK))? || left.is_zero() || !wanted() {
+            let look = left.min(LOOK);
+            let free = match (&mut there, &mut self.uinput.desktop) {
+                // The keyboard sees what a desktop may not tell. Where it cannot, its way says why.
+                (there, Some(uinput)) => {
+                    let desktop = there.as_mut().map_or(Ok(true), |(desktop, _)| desktop.hands_free(look))?;
+                    desktop && uinput.hands_free(look).unwrap_or(true)
+                }
+                (Some((desktop, _)), None) => desktop.hands_free(look)?,
+                (None, None) => true,
+            };
+            if free || left.is_zero() || !wanted() {
                 return Ok(());
             }
         }
@@ -88,11 +129,19 @@ impl DeskSink {
     /// Puts the text out by the first way that works.
     fn put(&mut self, aim: Option<&Window>, text: &str) -> Result<Put, OutputError> {
         let config = &self.config;
-        let (desktop, focus) = self.connection.ready()?;
+        let lines = match config.newline {
+            Newline::Space => text.replace('\n', " "),
+            Newline::Enter => text.to_owned(),
+        };
+        let Some((desktop, focus)) = self.connection.ready_or_none(can_do_without(config))? else {
+            let done = type_by_uinput(&mut self.uinput, config, &lines);
+            metrics::count_way(Way::Uinput, done.is_ok());
+            return done.map(|()| Put { way: Way::Uinput, why: None });
+        };
         let found = focus.as_ref().and_then(|window| rule(&config.rules, &window.app));
         let chord = found.and_then(|rule| rule.paste_chord).or(config.paste_chord);
         let chord = chord.unwrap_or_else(|| desktop.paste_chord());
-        let mut ways = ways(config.sink, found);
+        let mut ways = ways(config.sink, found, config.uinput_layout.is_some());
         let mut why = None;
         if ways != [Way::Clipboard] {
             why = obstacle(desktop, aim, config)?;
@@ -100,14 +149,11 @@ impl DeskSink {
                 ways = &[Way::Clipboard];
             }
         }
-        let lines = match config.newline {
-            Newline::Space => text.replace('\n', " "),
-            Newline::Enter => text.to_owned(),
-        };
         for &way in ways {
             let done = match way {
                 Way::Type => desktop.type_text(&lines),
                 Way::Paste => desktop.paste(&lines, chord, config.limit_ms.millis()),
+                Way::Uinput => type_by_uinput(&mut self.uinput, config, &lines),
                 Way::Clipboard => desktop.copy(&lines),
             };
             metrics::count_way(way, done.is_ok());
@@ -133,6 +179,24 @@ impl DeskSink {
     }
 }
 
+/// Whether a text can be put out where there is no desktop.
+fn can_do_without(config: &OutputConfig) -> bool {
+    ways(config.sink, None, config.uinput_layout.is_some()).contains(&Way::Uinput)
+}
+
+/// Types by the keyboard of `uinput`, plugging it in where it is not.
+fn type_by_uinput(uinput: &mut Connection, config: &OutputConfig, text: &str) -> Result<(), OutputError> {
+    let (keyboard, _) = uinput.ready()?;
+    if !keyboard.hands_free(Duration::ZERO)? {
+        return Err(OutputError::ModifiersHeld { limit: config.wait_for_modifiers_ms.millis() });
+    }
+    let typed = keyboard.type_text(text);
+    if matches!(typed, Err(OutputError::DesktopLost { .. })) {
+        uinput.desktop = None;
+    }
+    typed
+}
+
 /// Why nothing can be typed now.
 fn obstacle(
     desktop: &mut dyn Desktop,
@@ -152,6 +216,7 @@ impl Sink for DeskSink {
         match self.config.sink {
             Backend::Type => "type",
             Backend::Paste => "paste",
+            Backend::Uinput => "uinput",
             Backend::Clipboard => "clipboard",
             Backend::Auto | Backend::Stdout | Backend::File | Backend::Command => "auto",
         }
@@ -196,15 +261,17 @@ impl Sink for DeskSink {
     }
 
     fn rest(&mut self) {
-        if let Some(desktop) = &mut self.connection.desktop {
-            desktop.rest();
+        for connection in [&mut self.connection, &mut self.uinput] {
+            if let Some(desktop) = &mut connection.desktop {
+                desktop.rest();
+            }
         }
     }
 }
 
 /// The desktop, while there is one.
 struct Connection {
-    open: Box<dyn FnMut() -> Result<Box<dyn Desktop>, OutputError> + Send>,
+    open: Open,
     desktop: Option<Box<dyn Desktop>>,
 }
 
@@ -221,6 +288,18 @@ impl Connection {
         let mut desktop = (self.open)()?;
         let focus = desktop.focus()?;
         Ok((self.desktop.insert(desktop).as_mut(), focus))
+    }
+
+    /// The same; `None` where there is no desktop and it `can` be done without.
+    fn ready_or_none(
+        &mut self,
+        can: bool,
+    ) -> Result<Option<(&mut dyn Desktop, Option<Window>)>, OutputError> {
+        match self.ready() {
+            Ok(there) => Ok(Some(there)),
+            Err(OutputError::NoDesktop) if can => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -73,6 +73,18 @@ fn on(app: &str, config: &str) -> (DeskSink, Arc<Mutex<State>>) {
     (sink, state)
 }
 
+/// The same with a keyboard of `uinput`, and what was done to that.
+fn with_uinput(app: &str, config: &str) -> (DeskSink, Arc<Mutex<State>>, Arc<Mutex<State>>) {
+    let (mut sink, desktop) = on(app, config);
+    let state = Arc::<Mutex<State>>::default();
+    let shared = Arc::clone(&state);
+    sink.uinput.open = Box::new(move || {
+        shared.lock().unwrap().opened += 1;
+        Ok(Box::new(Fake(Arc::clone(&shared))))
+    });
+    (sink, desktop, state)
+}
+
 fn window(id: u64, app: &str) -> Window {
     Window { id, app: app.to_owned() }
 }
@@ -199,4 +211,79 @@ fn without_a_desktop_the_text_is_kept() {
     let fault = sink.deliver(TAKE, "secret").unwrap_err().undelivered();
     assert!(fault.message.contains("DISPLAY") && fault.message.contains("retry"), "{fault}");
     assert!(!fault.message.contains("secret"));
+}
+
+#[test]
+fn uinput_is_the_last_way_before_the_clipboard() {
+    let auto = "sink = \"auto\"\nuinput_layout = \"us\"";
+    let typed = ["type a b", "paste a b by Shift+Insert"];
+    for (config, desktop_fails, uinput_fails, desktop_does, uinput_does) in [
+        (auto, &[][..], &[][..], &typed[..1], &[][..]),
+        (auto, &["type", "paste"], &[], &typed, &["type a b"]),
+        (
+            auto,
+            &["type", "paste"],
+            &["type"],
+            &["type a b", "paste a b by Shift+Insert", "copy a b"],
+            &["type a b"],
+        ),
+        ("sink = \"uinput\"\nuinput_layout = \"us\"\nnewline = \"enter\"", &[], &[], &[], &["type a\nb"]),
+        ("sink = \"uinput\"\nuinput_layout = \"us\"", &[], &["type"], &["copy a b"], &["type a b"]),
+    ] {
+        let (mut sink, desktop, uinput) = with_uinput("term", config);
+        let failing = |ways: &[&'static str]| -> Vec<Failing> {
+            ways.iter().map(|way| (*way, not_taken as fn() -> _)).collect()
+        };
+        desktop.lock().unwrap().fails = failing(desktop_fails);
+        uinput.lock().unwrap().fails = failing(uinput_fails);
+        sink.deliver(TAKE, "a\nb").unwrap();
+        assert_eq!(desktop.lock().unwrap().done, desktop_does, "{config} {desktop_fails:?}");
+        assert_eq!(uinput.lock().unwrap().done, uinput_does, "{config} {uinput_fails:?}");
+    }
+}
+
+#[test]
+fn uinput_types_where_there_is_no_desktop_and_not_where_one_is_gone() {
+    let (mut sink, _, uinput) = with_uinput("", "sink = \"auto\"\nuinput_layout = \"us\"");
+    sink.connection.open = Box::new(|| Err(OutputError::NoDesktop));
+    sink.aim(TAKE);
+    sink.wait(&|| panic!("there is nothing to wait for")).unwrap();
+    sink.deliver(TAKE, "text").unwrap();
+    assert_eq!(uinput.lock().unwrap().done, ["type text"]);
+
+    // Its modifiers are waited for, and what it cannot type is kept: there is no clipboard.
+    uinput.lock().unwrap().held = true;
+    sink.wait(&|| {
+        uinput.lock().unwrap().held = false;
+        true
+    })
+    .unwrap();
+    uinput.lock().unwrap().held = true;
+    let error = sink.deliver(TAKE, "text").unwrap_err();
+    assert!(matches!(error, OutputError::ModifiersHeld { .. }), "{error}");
+    let mut state = uinput.lock().unwrap();
+    state.held = false;
+    state.fails = vec![("type", untypable)];
+    drop(state);
+    assert!(matches!(sink.deliver(TAKE, "text").unwrap_err(), OutputError::Untypable { .. }));
+    assert_eq!(uinput.lock().unwrap().opened, 1);
+
+    // One that breaks is made anew for the next text.
+    uinput.lock().unwrap().fails = vec![("type", lost)];
+    assert!(matches!(sink.deliver(TAKE, "text").unwrap_err(), OutputError::DesktopLost { .. }));
+    sink.deliver(TAKE, "text").unwrap();
+    assert_eq!(uinput.lock().unwrap().opened, 2);
+
+    let before = uinput.lock().unwrap().done.len();
+    sink.connection.open = Box::new(|| Err(lost()));
+    assert!(matches!(sink.deliver(TAKE, "text").unwrap_err(), OutputError::DesktopLost { .. }));
+    assert_eq!(uinput.lock().unwrap().done.len(), before);
+}
+
+#[test]
+fn uinput_without_a_layout_is_said_at_once() {
+    for config in ["sink = \"uinput\"", "sink = \"auto\"\nrules = [{ app = \"a\", sink = \"uinput\" }]"] {
+        let config: OutputConfig = toml::from_str(config).unwrap();
+        assert!(matches!(DeskSink::open(&config), Err(OutputError::LayoutUnnamed)));
+    }
 }

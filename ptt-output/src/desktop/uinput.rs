@@ -1,0 +1,156 @@
+//! A keyboard that the kernel believes in (`/dev/uinput`): for the text console and for compositors that let no program type.
+//!
+//! * It reaches whoever reads keyboards, so it knows neither windows nor a clipboard, and its keys mean what the reader's layout
+//!   says. Which that is nobody tells: the user does (`output.uinput_layout`), and a text that the layout lacks is not begun.
+//! * All keyboards of a seat share their modifiers, so it looks at the others before every key. While Caps Lock is on it
+//!   types nothing: whether that counts for its keys differs from compositor to compositor.
+//! * It stays plugged in for as long as the program runs: readers take time to open a new one and miss what it types before.
+//! * Its name begins as those do that ptt-keyboard takes for nobody's keyboard.
+//!
+//! What lives here: making the keyboard and pressing its keys. Which they are is `layout`'s, what the user holds `held`'s.
+
+mod held;
+mod layout;
+
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use evdev::uinput::VirtualDevice;
+use evdev::{AttributeSet, EventType, InputEvent, KeyCode, SynchronizationCode};
+
+use self::held::Hands;
+use self::layout::{Layout, Stroke};
+pub use self::layout::{LayoutName, NoLayoutName};
+use super::{Desktop, PasteChord, Window};
+use crate::error::OutputError;
+
+/// For messages.
+const NAME: &str = "uinput";
+
+/// What it calls itself. Other programs see it too.
+pub const DEVICE_NAME: &str = "ptt passes on what was said";
+
+/// How long programs have to open the keyboard. It takes udev and a compositor some 100 ms.
+const NOTICE: Duration = Duration::from_secs(1);
+
+/// The pause for each event. The kernel keeps 64 events for a reader and then throws them away without a word to us, so one that
+/// stands still for less than 64 of these misses nothing.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How long the user may hold a modifier in the middle of a text.
+const MIDDLE: Duration = Duration::from_secs(2);
+
+/// The keyboard.
+#[derive(Debug)]
+pub struct Uinput {
+    device: VirtualDevice,
+    layout: Layout,
+    hands: Hands,
+    /// Not to be used before.
+    noticed: Instant,
+}
+
+impl Uinput {
+    /// Plugs it in.
+    ///
+    /// # Errors
+    /// [`OutputError::NoLayout`]; [`OutputError::NoUinput`] and [`OutputError::UinputDenied`] with what to do.
+    pub fn plug(layout: &LayoutName) -> Result<Self, OutputError> {
+        let layout = Layout::load(layout)?;
+        let device = device().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => OutputError::NoUinput,
+            // The file is there, and no driver behind it.
+            _ if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
+                OutputError::NoUinput
+            }
+            io::ErrorKind::PermissionDenied => OutputError::UinputDenied,
+            _ => OutputError::from_io("/dev/uinput", error),
+        })?;
+        tracing::debug!(device = DEVICE_NAME, "plugged in");
+        Ok(Self { device, layout, hands: Hands::default(), noticed: Instant::now() + NOTICE })
+    }
+
+    /// Presses one key. What it was readied for comes down and up in one write.
+    fn press(&mut self, stroke: Stroke) -> io::Result<()> {
+        let events = events(stroke);
+        self.device.emit(&events)?;
+        thread::sleep(PAUSE * u32::try_from(events.len()).unwrap_or(u32::MAX));
+        Ok(())
+    }
+}
+
+impl Desktop for Uinput {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// No keyboard knows.
+    fn focus(&mut self) -> Result<Option<Window>, OutputError> {
+        Ok(None)
+    }
+
+    fn hands_free(&mut self, limit: Duration) -> Result<bool, OutputError> {
+        self.hands.free_within(limit)
+    }
+
+    fn type_text(&mut self, text: &str) -> Result<(), OutputError> {
+        let strokes = self.layout.strokes(text)?;
+        if self.hands.caps_lock()? {
+            return Err(OutputError::CapsLock);
+        }
+        thread::sleep(self.noticed.saturating_duration_since(Instant::now()));
+        for (at, stroke) in strokes.into_iter().enumerate() {
+            let lost = |reason: String| OutputError::DesktopLost { desktop: NAME, reason };
+            if !self.hands.free_within(MIDDLE)? {
+                let held = OutputError::ModifiersHeld { limit: MIDDLE };
+                return Err(if at == 0 { held } else { lost(held.to_string()) });
+            }
+            self.press(stroke).map_err(|error| lost(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn paste(&mut self, _: &str, _: PasteChord, _: Duration) -> Result<(), OutputError> {
+        Err(OutputError::NotOffered { desktop: NAME, what: "a clipboard" })
+    }
+
+    fn copy(&mut self, _: &str) -> Result<(), OutputError> {
+        Err(OutputError::NotOffered { desktop: NAME, what: "a clipboard" })
+    }
+
+    fn rest(&mut self) {
+        self.hands.rest();
+    }
+}
+
+/// A keyboard with what an ordinary one has in its main block: udev and libinput take nothing with fewer keys for a keyboard.
+fn device() -> io::Result<VirtualDevice> {
+    let keys: AttributeSet<KeyCode> = (1..=88).chain([layout::ALT_GR]).map(KeyCode::new).collect();
+    VirtualDevice::builder()?.name(DEVICE_NAME).with_keys(&keys)?.build()
+}
+
+/// The events of one key: each edge is a report of its own, as a hand's are.
+fn events(stroke: Stroke) -> Vec<InputEvent> {
+    let keys = stroke.held.iter().chain([&stroke.code]);
+    let (down, up) = (keys.clone().map(|code| (*code, 1)), keys.rev().map(|code| (*code, 0)));
+    let report = InputEvent::new(EventType::SYNCHRONIZATION.0, SynchronizationCode::SYN_REPORT.0, 0);
+    down.chain(up)
+        .flat_map(|(code, value)| [InputEvent::new(EventType::KEY.0, code, value), report])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_goes_down_and_up_inside_of_what_is_held_for_it() {
+        let stroke = Stroke { held: &[42, 100], code: 30 };
+        let all = events(stroke);
+        let (keys, reports): (Vec<_>, Vec<_>) = all.chunks(2).map(|pair| (pair[0], pair[1])).unzip();
+        let keys: Vec<(u16, i32)> = keys.iter().map(|event| (event.code(), event.value())).collect();
+        assert_eq!(keys, [(42, 1), (100, 1), (30, 1), (30, 0), (100, 0), (42, 0)]);
+        assert!(reports.iter().all(|event| event.event_type() == EventType::SYNCHRONIZATION));
+    }
+}
