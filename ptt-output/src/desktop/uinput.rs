@@ -58,15 +58,7 @@ impl Uinput {
     /// [`OutputError::NoLayout`]; [`OutputError::NoUinput`] and [`OutputError::UinputDenied`] with what to do.
     pub fn plug(layout: &LayoutName) -> Result<Self, OutputError> {
         let layout = Layout::load(layout)?;
-        let device = device().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => OutputError::NoUinput,
-            // The file is there, and no driver behind it.
-            _ if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
-                OutputError::NoUinput
-            }
-            io::ErrorKind::PermissionDenied => OutputError::UinputDenied,
-            _ => OutputError::from_io("/dev/uinput", error),
-        })?;
+        let device = device().map_err(refused)?;
         tracing::debug!(device = DEVICE_NAME, "plugged in");
         Ok(Self { device, layout, hands: Hands::default(), noticed: Instant::now() + NOTICE })
     }
@@ -121,6 +113,19 @@ impl Desktop for Uinput {
 
     fn rest(&mut self) {
         self.hands.rest();
+    }
+}
+
+/// Why there is no such keyboard.
+fn refused(error: io::Error) -> OutputError {
+    // The file may be there with no driver behind it.
+    let no_driver = error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error());
+    if no_driver || error.kind() == io::ErrorKind::NotFound {
+        OutputError::NoUinput
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        OutputError::UinputDenied
+    } else {
+        OutputError::from_io("/dev/uinput", error)
     }
 }
 

@@ -269,6 +269,9 @@ impl Sink for DeskSink {
     }
 }
 
+/// A desktop that answers, and its focused window.
+type Ready<'c> = (&'c mut dyn Desktop, Option<Window>);
+
 /// The desktop, while there is one.
 struct Connection {
     open: Open,
@@ -278,7 +281,7 @@ struct Connection {
 impl Connection {
     /// A desktop that answers, and its focused window. A connection that broke while nothing was done with it is made
     /// anew once.
-    fn ready(&mut self) -> Result<(&mut dyn Desktop, Option<Window>), OutputError> {
+    fn ready(&mut self) -> Result<Ready<'_>, OutputError> {
         if let Some(mut desktop) = self.desktop.take() {
             match desktop.focus() {
                 Ok(focus) => return Ok((self.desktop.insert(desktop).as_mut(), focus)),
@@ -291,10 +294,7 @@ impl Connection {
     }
 
     /// The same; `None` where there is no desktop and it `can` be done without.
-    fn ready_or_none(
-        &mut self,
-        can: bool,
-    ) -> Result<Option<(&mut dyn Desktop, Option<Window>)>, OutputError> {
+    fn ready_or_none(&mut self, can: bool) -> Result<Option<Ready<'_>>, OutputError> {
         match self.ready() {
             Ok(there) => Ok(Some(there)),
             Err(OutputError::NoDesktop) if can => Ok(None),
