@@ -68,6 +68,8 @@ pub struct Recorder {
     gaps: GapWatch,
     fresh: Vec<f32>,
     running: Option<Running>,
+    /// Where the last take ended: what was in one take is not in the next, however soon that comes.
+    told_up_to: u64,
     waiting: Option<Waiting>,
     /// Takes may come.
     listening: bool,
@@ -103,6 +105,7 @@ impl Recorder {
             gaps: GapWatch::default(),
             fresh: Vec::with_capacity(4_096),
             running: None,
+            told_up_to: 0,
             waiting: None,
             listening: false,
             delivering: false,
@@ -300,6 +303,7 @@ impl Recorder {
         if let Some(summary) = summary {
             self.metrics.take.record(summary.length);
             self.metrics.speech.record(length(take.speech()));
+            self.told_up_to = take.open();
             self.running = None;
             self.after_take(now);
         }
@@ -393,7 +397,7 @@ impl Recorder {
             Cue::Live => {
                 let pressed = self.clock.number_at(press).unwrap_or_else(|| self.history.end());
                 let kept = self.history.oldest().max(self.history.end().saturating_sub(MOST_PAST));
-                let begin = pressed.saturating_sub(self.rules.pre_roll).max(kept);
+                let begin = pressed.saturating_sub(self.rules.pre_roll).max(kept).max(self.told_up_to);
                 let first_sample = self.clock.moment_of(begin).unwrap_or(press);
                 self.told.push(RecorderEvent::Started { take: id, first_sample });
                 let take = Take::new(id, self.rules, begin, pressed);
@@ -421,6 +425,7 @@ impl Recorder {
     fn cut_short(&mut self) {
         if let Some(mut running) = self.running.take() {
             self.told.push(running.take.cut_short(&self.history));
+            self.told_up_to = running.take.open();
         }
     }
 

@@ -142,10 +142,16 @@ impl Take {
         self.next
     }
 
+    /// Where the open segment begins: what lies before is in one that was told.
+    #[must_use]
+    pub const fn open(&self) -> u64 {
+        self.open
+    }
+
     /// Samples the history must keep for it.
     #[must_use]
     pub const fn held(&self) -> u64 {
-        self.next - self.open
+        self.next.saturating_sub(self.open)
     }
 
     /// Samples in which speech was heard; none as long as it may all be noise.
@@ -203,10 +209,8 @@ impl Take {
         let energy = mean_square(&frame);
         self.sounding |= energy > 0.0;
         let quiet = self.loudness.quiet(energy);
-        let verdict = match self.ear.judge(vad.score(&frame)) {
-            Verdict::Speech { .. } if quiet => Verdict::Silence,
-            verdict => verdict,
-        };
+        let heard = self.ear.judge(vad.score(&frame));
+        let verdict = if quiet && matches!(heard, Verdict::Speech { .. }) { Verdict::Silence } else { heard };
         self.marks.push_back(Mark { speech: matches!(verdict, Verdict::Speech { .. }), energy });
         match verdict {
             Verdict::Speech { maybes } => {
@@ -346,6 +350,7 @@ impl Take {
     fn finish(&mut self, history: &History, end: u64, cut_short: bool) -> RecorderEvent {
         let end = end.max(self.open);
         let tail = self.segment(history, SegmentState::Tail, end);
+        self.open = end;
         self.sounding |= tail.clip.samples().iter().any(|s| *s != 0.0);
         let summary = TakeSummary {
             has_speech: tail.has_speech() || (self.index > 0 && self.speech() > 0),

@@ -5,8 +5,6 @@ use std::ops::Range;
 
 use ptt_messages::{Clip, SAMPLE_RATE_HZ, Segment};
 
-use crate::context::LONGEST_CLIP_SAMPLES;
-
 /// Silence that stays at both ends, so that no soft sound is cut: 0.2 s.
 const KEPT: usize = SAMPLE_RATE_HZ as usize / 5;
 /// Silence at the beginning is cut only where there is much of it: 1 s. The detector tells where speech ends, but not
@@ -30,13 +28,14 @@ pub fn speech(segment: &Segment) -> Clip {
     if range == (0..samples.len()) { segment.clip.clone() } else { part(&segment.clip, range) }
 }
 
-/// Where to cut a segment that is too long for the engine, as ranges of its samples. One range when it is not.
+/// Where to cut a segment that is longer than `longest` samples (more than 6 s), as ranges of its samples. One range when it is
+/// not.
 #[must_use]
-pub fn windows(samples: &[f32]) -> Vec<Range<usize>> {
+pub fn windows(samples: &[f32], longest: usize) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut start = 0;
-    while samples.len() - start > LONGEST_CLIP_SAMPLES {
-        let latest = start + LONGEST_CLIP_SAMPLES;
+    while samples.len() - start > longest {
+        let latest = start + longest;
         let cut = weakest(samples, latest - SEARCHED..latest);
         ranges.push(start..cut);
         start = cut;
@@ -83,6 +82,7 @@ mod tests {
     use ptt_messages::{SegmentId, SegmentState, TakeId};
 
     use super::*;
+    use crate::context::LONGEST_CLIP_SAMPLES;
 
     const RATE: usize = SAMPLE_RATE_HZ as usize;
 
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_long_segment_is_cut_in_its_pause() {
         let samples = pattern(&[(26 * RATE, 0.3), (RATE / 2, 0.001), (10 * RATE, 0.3)]);
-        let cuts = windows(&samples);
+        let cuts = windows(&samples, LONGEST_CLIP_SAMPLES);
         assert_eq!(cuts.len(), 2);
         assert!((26 * RATE..26 * RATE + RATE / 2).contains(&cuts[0].end), "{cuts:?}");
     }
@@ -132,19 +132,19 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn windows_cover_everything_once(seconds in 0usize..130, seed in any::<u32>()) {
+        fn windows_cover_everything_once(seconds in 0usize..130, longest_s in 7usize..30, seed in any::<u32>()) {
             let mut x = seed;
             let samples: Vec<f32> = (0..seconds * RATE).map(|_| {
                 x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 (x >> 16) as f32 / 65_536.0 - 0.5
             }).collect();
-            let cuts = windows(&samples);
+            let cuts = windows(&samples, longest_s * RATE);
             prop_assert_eq!(cuts[0].start, 0);
             prop_assert_eq!(cuts[cuts.len() - 1].end, samples.len());
             for pair in cuts.windows(2) {
                 prop_assert_eq!(pair[0].end, pair[1].start);
             }
-            prop_assert!(cuts.iter().all(|c| c.len() <= LONGEST_CLIP_SAMPLES && (!c.is_empty() || seconds == 0)));
+            prop_assert!(cuts.iter().all(|c| c.len() <= longest_s * RATE && (!c.is_empty() || seconds == 0)));
         }
     }
 }

@@ -351,6 +351,22 @@ fn one_take_at_a_time_and_an_abort_clears() {
 }
 
 #[test]
+fn what_was_in_one_take_is_not_in_the_next() {
+    let mut rig = Rig::new(|_| {});
+    rig.tell(RecorderCommand::Open).pass(500).start();
+    rig.loud = true;
+    rig.pass(1_000).stop();
+    rig.loud = false;
+    rig.pass(200);
+    assert!(rig.tail.as_ref().unwrap().has_speech());
+    // The key is down again before the pre-roll is over.
+    rig.start().pass(100).stop().pass(200);
+    assert_eq!(rig.lines.iter().filter(|line| *line == "finished").count(), 2);
+    assert!(!rig.tail.as_ref().unwrap().has_speech());
+    assert!(rig.summary.unwrap().pre_roll < Duration::from_millis(200), "{:?}", rig.summary);
+}
+
+#[test]
 fn close_ends_everything() {
     let mut rig = Rig::new(|_| {});
     rig.tell(RecorderCommand::Open).pass(500).start().pass(200);

@@ -6,12 +6,18 @@ use std::time::Duration;
 use ptt_messages::{Clip, Moment, Profile, Segment, SegmentState, SttEvent, SttTiming, TakeId, Transcript};
 
 use super::{Effect, Note, Policy, Running};
-use crate::check::suspect;
+use crate::check::{Suspicion, suspect};
 use crate::clean::clean;
 use crate::context::{FULL_FRAMES, LONGEST_CLIP_SAMPLES};
-use crate::engine::Decoded;
+use crate::engine::{Decoded, Ending};
 use crate::join::{Seam, append, last_words};
 use crate::trim;
+
+/// A piece that the engine did not come to the end of is cut into pieces of at most 10 s: in a shorter one it gets lost less
+/// easily, and what it repeats is nearer to what was said. One that is no longer than that stays as it is.
+const CUT_SAMPLES: usize = 10 * 16_000;
+/// Parts of a segment are numbered with room between them for parts of parts.
+const PART: u32 = 100;
 
 /// A piece of a take: a segment, or a part of one that was too long for the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,7 +157,7 @@ impl Take {
         }
         let too_long = || trim::speech(&piece.segment).samples().len() > LONGEST_CLIP_SAMPLES;
         if live && piece.closed() && !piece.settled() && too_long() {
-            self.put_parts(&piece.segment);
+            self.put_parts(&piece.segment, LONGEST_CLIP_SAMPLES, (0, PART));
         } else {
             self.pieces.insert(key, piece);
         }
@@ -198,15 +204,17 @@ impl Take {
         }
         for segment in row {
             if segment.clip.samples().len() > LONGEST_CLIP_SAMPLES {
-                self.put_parts(&segment);
+                self.put_parts(&segment, LONGEST_CLIP_SAMPLES, (0, PART));
             } else {
                 self.pieces.insert(Key::whole(segment.id.index), Piece::new(segment));
             }
         }
     }
 
-    fn put_parts(&mut self, segment: &Segment) {
-        for (part, range) in (0..).zip(trim::windows(segment.clip.samples())) {
+    /// Puts the segment in as parts of at most `longest` samples, numbered from `first` on in steps.
+    fn put_parts(&mut self, segment: &Segment, longest: usize, (first, step): (u32, u32)) {
+        let numbers = (first..).step_by(step as usize);
+        for (part, range) in numbers.zip(trim::windows(segment.clip.samples(), longest)) {
             let start = segment.start + range.start as u64;
             let end = segment.start + range.end as u64;
             let piece = Segment {
@@ -255,6 +263,24 @@ impl Take {
             if let Some(wanted) = &mut self.wanted {
                 wanted.fallback = true;
             }
+            return;
+        }
+        let long = trim::speech(&piece.segment).samples().len() > CUT_SAMPLES;
+        if piece.closed()
+            && long
+            && let Some(why @ (Suspicion::Loop | Suspicion::TooLong)) = suspect(decoded, running.audio)
+        {
+            effects.push(Effect::Note(Note::Fallback(why)));
+            if running.background {
+                effects.push(Effect::Note(Note::Wasted(cpu)));
+            }
+            if let Some(wanted) = &mut self.wanted {
+                wanted.fallback = true;
+            }
+            waste(piece.text.take(), effects);
+            let segment = piece.segment.clone();
+            self.pieces.remove(&running.key);
+            self.put_parts(&segment, CUT_SAMPLES, (running.key.part, 1));
             return;
         }
         waste(piece.text.take(), effects);
