@@ -9,7 +9,7 @@ use super::{Effect, Note, Policy, Running};
 use crate::check::{Suspicion, suspect};
 use crate::clean::clean;
 use crate::context::{FULL_FRAMES, LONGEST_CLIP_SAMPLES};
-use crate::engine::{Decoded, Ending};
+use crate::engine::Decoded;
 use crate::join::{Seam, append, last_words};
 use crate::trim;
 
