@@ -197,6 +197,8 @@ fn a_portal_that_goes_is_found_again() {
     let portal = MockRemoteDesktop::join(&bus, WILLING, theirs());
     let mut daemon = daemon(&bus, &state, "heard", PORTAL);
     let _ = portal.asked();
+    // Its answer, with the token, has arrived.
+    says(&daemon, "the desktop lets us press keys");
     drop(portal);
     says(&daemon, "it is asked again when it is back");
     take(&mut daemon);

@@ -68,8 +68,9 @@ pub struct X11Source {
 struct Answer {
     keys: [u8; 32],
     buttons: Vec<u32>,
-    /// The request that was answered: an event with this number or a higher one is newer.
-    to: SequenceNumber,
+    /// The requests that were answered: an event with this number or a higher one is newer.
+    keys_to: SequenceNumber,
+    buttons_to: SequenceNumber,
 }
 
 /// An edge of any key or button: lives as long as it takes to look its number up.
@@ -224,26 +225,34 @@ impl X11Source {
         if raw.is_button { self.layout.button(raw.number) } else { self.layout.key(raw.number) }
     }
 
-    /// Asks what is down, and takes in the edges that came before the answer: a newer edge must not be undone by it.
+    /// Asks what is down, and takes in the edges that came before the answer: a newer edge must not be undone by it. Keys and
+    /// buttons are two answers; an edge between them is in one and not in the other, and then it asks again.
     fn ask(&mut self, signals: &mut Vec<Signal>) -> Result<Slots, KeyboardError> {
-        let answer = self.question().map_err(X11Error::from)?;
-        self.take(Some(answer.to), signals)?;
-        Ok(self.layout.down(&answer.keys, &answer.buttons))
+        loop {
+            let answer = self.question().map_err(X11Error::from)?;
+            self.take(Some(answer.keys_to), signals)?;
+            let before = signals.len();
+            self.take(Some(answer.buttons_to), signals)?;
+            if signals.len() == before {
+                return Ok(self.layout.down(&answer.keys, &answer.buttons));
+            }
+        }
     }
 
     fn question(&self) -> Result<Answer, ReplyError> {
         let keymap = self.link.query_keymap()?;
-        let mut to = keymap.sequence_number();
+        let keys_to = keymap.sequence_number();
+        let mut buttons_to = keys_to;
         let keys = keymap.reply()?.keys;
         let mut buttons = Vec::new();
         if !self.layout.buttons().is_empty() {
             let pointer = self.link.xinput_xi_query_device(self.pointer)?;
-            to = pointer.sequence_number();
+            buttons_to = pointer.sequence_number();
             let classes = pointer.reply()?.infos.into_iter().flat_map(|info| info.classes);
             let mut states = classes.filter_map(|class| class.data.as_button().map(|b| b.state.clone()));
             buttons = states.next().unwrap_or_default();
         }
-        Ok(Answer { keys, buttons, to })
+        Ok(Answer { keys, keys_to, buttons, buttons_to })
     }
 }
 

@@ -5,7 +5,7 @@
 //! of all grabs when the connection ends, however this program ends.
 
 use tracing::warn;
-use x11rb::protocol::xinput::{self, ConnectionExt as _, GrabMode22, GrabOwner, GrabType};
+use x11rb::protocol::xinput::{self, ConnectionExt as _, GrabMode22, GrabOwner, GrabType, XIEventMask};
 use x11rb::protocol::xproto::{ConnectionExt as _, GrabMode, GrabStatus, Window};
 use x11rb::{CURRENT_TIME, NONE};
 
@@ -89,7 +89,14 @@ fn grab_one(
         let with = plan.with.iter().filter_map(|slot| number_in(layout.keys(), slot));
         states(with.map(of).fold(0, |all, bits| all | bits), &LOCKS.map(of))
     };
-    let (mode, owner, mask) = (GrabMode22::ASYNC, GrabOwner::NO_OWNER, [0]);
+    let (mode, owner) = (GrabMode22::ASYNC, GrabOwner::NO_OWNER);
+    // While a grab lasts the server tells its owner raw events by the grab's mask only.
+    let mask = [u32::from(
+        XIEventMask::RAW_KEY_PRESS
+            | XIEventMask::RAW_KEY_RELEASE
+            | XIEventMask::RAW_BUTTON_PRESS
+            | XIEventMask::RAW_BUTTON_RELEASE,
+    )];
     let number = u32::from(number);
     let refused = link
         .xinput_xi_passive_grab_device(
