@@ -266,7 +266,10 @@ fn as_nobody(home: &Path, config: &str) -> Process {
     for folder in [home, &home.join("ptt")] {
         chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
     }
-    let mut command = Command::new(rig::program());
+    // Where it is built nobody may look.
+    let program = home.join("ptt-app");
+    fs::copy(rig::program(), &program).unwrap();
+    let mut command = Command::new(program);
     command.uid(NOBODY).gid(NOBODY).current_dir(home).env("HOME", home);
     for folder in ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"]
     {

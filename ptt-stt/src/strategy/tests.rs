@@ -10,6 +10,8 @@ use crate::check::Suspicion;
 use crate::context::ContextRule;
 use crate::engine::{Decoded, Ending};
 
+mod parts;
+
 const RATE: u64 = SAMPLE_RATE_HZ as u64;
 
 fn policy(kind: StrategyKind) -> Policy {
@@ -362,38 +364,6 @@ fn what_is_suspect_is_decoded_once_more_at_full_context() {
     assert_eq!(s.ends(1, Ok(loops)), ["decode 2 4.2s/1500 backx1"]);
     assert_eq!(s.says(2, "Fine."), ["partial '' 'Fine.'"]);
     assert_eq!(s.release(tail(0, 0.0, 4.0, 4.5), 1), ["complete #1 'Fine.' ready"]);
-}
-
-#[test]
-fn a_long_piece_that_the_engine_gets_lost_in_is_decoded_in_parts() {
-    let loops = Decoded { ending: Ending::Loop, ..said("so my fellow so my fellow so my fellow") };
-    for mut s in [Script::live(), Script::batch()] {
-        // All positions of 30 s: there is no wider context.
-        let first = s.release(tail(0, 0.0, 27.0, 27.5), 1);
-        assert_eq!(first, ["decode 1 27.2s/1500 finalx2"]);
-        let parts = s.ends(1, Ok(loops.clone()));
-        assert!(parts[0].starts_with("decode 2 ") && parts.len() == 1, "{parts:?}");
-        let mut words = ["one", "two", "three", "four", "five", "six", "seven"].into_iter();
-        let mut said = Vec::new();
-        let end = loop {
-            said.push(words.next().unwrap());
-            let next = s.says(said.len() as u64 + 1, said[said.len() - 1]);
-            if next[0].starts_with("complete") {
-                break next;
-            }
-        };
-        assert!(said.len() > 2, "{said:?}");
-        let whole: f64 = s.jobs[1..].iter().map(|job| job.clip.duration().as_secs_f64()).sum();
-        assert!((27.0..27.6).contains(&whole), "every sample is in one part: {whole}");
-        assert!(s.jobs[1..].iter().all(|job| job.clip.duration() <= Duration::from_secs(10)));
-        assert_eq!(end, [format!("complete #1 '{}' fallback", said.join(" "))]);
-        assert_eq!(s.notes, [Note::Fallback(Suspicion::Loop)]);
-    }
-    // In the background it is a wasted decode, and the parts follow.
-    let mut s = Script::live();
-    s.hear(committed(0, 0.0, 27.0, 27.5));
-    let parts = s.ends(1, Ok(loops));
-    assert!(parts[0].starts_with("decode 2 ") && parts[0].ends_with("backx1"), "{parts:?}");
 }
 
 #[test]
