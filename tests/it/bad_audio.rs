@@ -53,7 +53,13 @@ async fn next_to_nothing_is_nothing() {
 #[actix::test]
 async fn half_a_minute_without_a_pause_has_every_word_once() {
     let (mut speech, mut text) = (Vec::new(), Vec::new());
-    for said in rig::easy_speech().iter().cycle() {
+    let clips = rig::easy_speech();
+    if clips.len() < 2 {
+        // The engine cannot know that a sentence that comes twelve times is no loop.
+        let why = "one clip of speech here, and one sentence again and again is a loop; PTT_SPEECH names where more are";
+        return Skip(why.into()).say("31 s without a pause");
+    }
+    for said in clips.iter().cycle() {
         if speech.len() > 31 * SAMPLE_RATE_HZ as usize {
             break;
         }
