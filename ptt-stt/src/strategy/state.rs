@@ -256,13 +256,7 @@ impl Take {
             && let Some(why) = suspect(decoded, running.audio)
         {
             piece.doubted = true;
-            effects.push(Effect::Note(Note::Fallback(why)));
-            if running.background {
-                effects.push(Effect::Note(Note::Wasted(cpu)));
-            }
-            if let Some(wanted) = &mut self.wanted {
-                wanted.fallback = true;
-            }
+            fall_back(why, running.background.then_some(cpu), &mut self.wanted, effects);
             return;
         }
         let long = trim::speech(&piece.segment).samples().len() > CUT_SAMPLES;
@@ -270,13 +264,7 @@ impl Take {
             && long
             && let Some(why @ (Suspicion::Loop | Suspicion::TooLong)) = suspect(decoded, running.audio)
         {
-            effects.push(Effect::Note(Note::Fallback(why)));
-            if running.background {
-                effects.push(Effect::Note(Note::Wasted(cpu)));
-            }
-            if let Some(wanted) = &mut self.wanted {
-                wanted.fallback = true;
-            }
+            fall_back(why, running.background.then_some(cpu), &mut self.wanted, effects);
             waste(piece.text.take(), effects);
             let segment = piece.segment.clone();
             self.pieces.remove(&running.key);
@@ -378,6 +366,20 @@ impl Take {
             seam = if cut { Seam::Forced } else { Seam::Pause };
         }
         text
+    }
+}
+
+/// A result is not believed, and the audio is decoded anew; `wasted` in the background.
+fn fall_back(
+    why: Suspicion,
+    wasted: Option<Duration>,
+    wanted: &mut Option<Wanted>,
+    effects: &mut Vec<Effect>,
+) {
+    effects.push(Effect::Note(Note::Fallback(why)));
+    effects.extend(wasted.map(|cpu| Effect::Note(Note::Wasted(cpu))));
+    if let Some(wanted) = wanted {
+        wanted.fallback = true;
     }
 }
 
