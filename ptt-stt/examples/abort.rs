@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use ptt_messages::{Clip, Moment, Transcript};
 use ptt_stt::SttError;
-use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, NativeEngine, WhisperEngine};
+use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, NativeEngine, Threads, WhisperEngine};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         frames,
         prompt: Transcript::default(),
         language: None,
-        threads,
+        threads: Threads::new(threads),
         deadline: Moment::default(),
     };
     let mut late = Vec::new();

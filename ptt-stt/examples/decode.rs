@@ -14,7 +14,7 @@ use ptt_stt::check::suspect;
 use ptt_stt::clean::clean;
 use ptt_stt::context::{ContextRule, FULL_FRAMES};
 use ptt_stt::cores;
-use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, NativeEngine, WhisperEngine};
+use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, NativeEngine, Threads, WhisperEngine};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             frames,
             prompt: Transcript::default(),
             language: None,
-            threads: if threads == 0 { cores::idle(8) } else { threads },
+            threads: Threads::new(if threads == 0 { cores::idle(8) } else { threads }),
             deadline: began + Duration::from_secs(60),
         };
         let decoded = engine.decode(&clip, &request, &CancelFlag::default())?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use actix::prelude::*;
 use ptt_messages::{Moment, Port, Posted, SttCommand, SttEvent};
 
-use crate::engine::CancelFlag;
+use crate::engine::{CancelFlag, Threads};
 use crate::strategy::{Effect, Input, JobId, Note, Strategy};
-use crate::worker::{Manners, News, Opener, Order, Report, Worker};
+use crate::worker::{News, Opener, Order, Report, Worker};
 use crate::{Backend, SttConfig, SttError, metrics};
 
 const ACTOR: &str = "stt";
@@ -19,10 +19,11 @@ pub(crate) struct SttActor {
     events: Port<SttEvent>,
     reports: Port<Report>,
     open: Opener,
-    manners: Manners,
+    /// Whether decodes use idle cores only.
+    idle_cores: bool,
     worker: Worker,
     /// What the worker has, the running one first.
-    jobs: Vec<(JobId, CancelFlag)>,
+    jobs: Vec<(JobId, CancelFlag, Threads)>,
 }
 
 impl SttActor {
@@ -36,14 +37,11 @@ impl SttActor {
         context.set_mailbox_capacity(100);
         let address = context.address();
         let reports = Port::to(ACTOR, &address);
-        let manners = Manners {
-            nice: i32::try_from(config.background_nice.get()).unwrap_or(0),
-            // The threads of our own engine do not wait for each other by spinning.
-            idle_cores: config.threads.get() == 0 && config.backend == Backend::Whisper,
-        };
-        let worker = Worker::start(1, open.clone(), manners, reports.clone())?;
+        // The threads of our own engine do not wait for each other by spinning.
+        let idle_cores = config.threads.get() == 0 && config.backend == Backend::Whisper;
+        let worker = Worker::start(1, open.clone(), idle_cores, reports.clone())?;
         let strategy = Strategy::new(config.policy());
-        context.run(Self { strategy, events, reports, open, manners, worker, jobs: Vec::new() });
+        context.run(Self { strategy, events, reports, open, idle_cores, worker, jobs: Vec::new() });
         Ok(Port::to(ACTOR, &address))
     }
 
@@ -57,12 +55,17 @@ impl SttActor {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Decode(assignment) => {
-                let cancel = CancelFlag::default();
-                self.jobs.push((assignment.job, cancel.clone()));
-                self.worker.order(Order::Decode(assignment, cancel));
+                let (cancel, threads) = (CancelFlag::default(), Threads::new(assignment.threads));
+                self.jobs.push((assignment.job, cancel.clone(), threads.clone()));
+                self.worker.order(Order::Decode(assignment, cancel, threads));
+            }
+            Effect::Hurry(job, number) => {
+                if let Some((.., threads)) = self.jobs.iter().find(|(known, ..)| *known == job) {
+                    threads.grow(number);
+                }
             }
             Effect::Cancel(job) => {
-                if let Some((_, cancel)) = self.jobs.iter().find(|(known, _)| *known == job) {
+                if let Some((_, cancel, _)) = self.jobs.iter().find(|(known, ..)| *known == job) {
                     cancel.set();
                 }
             }
@@ -80,10 +83,11 @@ impl SttActor {
     }
 
     fn renew(&mut self) {
-        for (_, cancel) in self.jobs.drain(..) {
+        for (_, cancel, _) in self.jobs.drain(..) {
             cancel.set();
         }
-        match Worker::start(self.worker.number + 1, self.open.clone(), self.manners, self.reports.clone()) {
+        match Worker::start(self.worker.number + 1, self.open.clone(), self.idle_cores, self.reports.clone())
+        {
             Ok(fresh) => self.worker = fresh,
             Err(error) => tracing::warn!(%error, "the old worker stays"),
         }
@@ -141,7 +145,7 @@ impl Handler<Posted<Report>> for SttActor {
                 self.events.post(SttEvent::Unloaded);
             }
             News::Done(done) => {
-                self.jobs.retain(|(job, _)| *job != done.job);
+                self.jobs.retain(|(job, ..)| *job != done.job);
                 self.step(Input::Done(done));
             }
         }

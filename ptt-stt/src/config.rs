@@ -27,8 +27,6 @@ pub struct SttConfig {
     pub threads: Within<0, 64>,
     /// Compute threads while the key is held: capture and desktop keep the other cores.
     pub background_threads: Within<1, 64>,
-    /// How much less important than other programs background decodes are (`nice`).
-    pub background_nice: Within<0, 19>,
     /// How much work may have been in vain in a take before a pause is no longer decoded on suspicion, in percent of
     /// the work that the take needs anyway. 0 decodes committed segments only.
     pub speculation_percent: Within<0, 1_000>,
@@ -76,7 +74,6 @@ impl Default for SttConfig {
             strategy: StrategyKind::Live,
             threads: Within::new(0),
             background_threads: Within::new(1),
-            background_nice: Within::new(5),
             speculation_percent: Within::new(150),
             short_context: true,
             context_margin_ms: Within::new(5_120),

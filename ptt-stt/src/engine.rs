@@ -10,7 +10,7 @@ mod native;
 mod whisper;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ptt_messages::{Clip, Moment, Transcript};
@@ -78,7 +78,7 @@ pub fn open(config: &SttConfig) -> Result<Box<dyn Engine>, SttError> {
 }
 
 /// How to decode a clip.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct DecodeRequest {
     /// Encoder positions to use, up to [`crate::context::FULL_FRAMES`].
     pub frames: u16,
@@ -87,8 +87,8 @@ pub struct DecodeRequest {
     /// A language's code or `auto` in place of the one that the engine was opened with. One that [`open`] did not see, or that
     /// the model does not know, is `auto`.
     pub language: Option<String>,
-    /// Compute threads, at least 1.
-    pub threads: usize,
+    /// Compute threads.
+    pub threads: Threads,
     /// When the result is useless.
     pub deadline: Moment,
 }
@@ -145,6 +145,30 @@ impl CancelFlag {
     /// Whether it was set.
     #[must_use]
     pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How many threads may compute: at least 1, and more as soon as somebody waits for the text. Clones share the number.
+/// whisper.cpp takes the number that there is when it begins.
+#[derive(Clone, Debug)]
+pub struct Threads(Arc<AtomicUsize>);
+
+impl Threads {
+    /// So many, for the time being.
+    #[must_use]
+    pub fn new(number: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(number.max(1))))
+    }
+
+    /// So many, when they were fewer.
+    pub fn grow(&self, number: usize) {
+        self.0.fetch_max(number, Ordering::Relaxed);
+    }
+
+    /// How many now.
+    #[must_use]
+    pub fn get(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }

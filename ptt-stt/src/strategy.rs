@@ -49,6 +49,8 @@ struct Running {
     frames: u16,
     audio: Duration,
     background: bool,
+    /// Started in the background, and somebody waits for it now.
+    hurried: bool,
     /// Started before somebody waited for it.
     early: bool,
     /// Started at a pause that may not be the segment's end.
@@ -83,6 +85,7 @@ impl Strategy {
             Input::Overdue { take, attempt } => self.overdue(take, attempt, &mut effects),
         }
         self.cancel_useless(at, &mut effects);
+        self.hurry(&mut effects);
         self.complete(&mut effects);
         self.start_next(at, &mut effects);
         effects
@@ -142,7 +145,7 @@ impl Strategy {
         }
         match done.result {
             Ok(decoded) => {
-                if running.background {
+                if running.background && !running.hurried {
                     self.pace = Some(done.cpu.as_secs_f64() / f64::from(running.frames));
                 }
                 take.decoded(&running, &decoded, done.began, done.cpu, effects);
@@ -187,21 +190,13 @@ impl Strategy {
         effects.push(Effect::Renew);
     }
 
-    /// Stops the running decode when its result is of no use any more, or when another would be there sooner.
+    /// Stops the running decode when its result is of no use any more.
     fn cancel_useless(&mut self, at: Moment, effects: &mut Vec<Effect>) {
         let Some(running) = &self.running else { return };
         let useful = self.takes.get(&running.take).is_some_and(|take| {
-            let needed = take
-                .pieces
+            take.pieces
                 .get(&running.key)
-                .is_some_and(|piece| piece.needs(running.speech_end) && (piece.closed() || !piece.resumed));
-            let awaited = take.wanted.is_some()
-                || take.pieces.get(&running.key).is_some_and(|p| p.segment.state == SegmentState::Ending);
-            let sooner_alone = running.background
-                && awaited
-                && self.policy.threads > self.policy.background_threads
-                && self.just_begun(running, at);
-            needed && !sooner_alone
+                .is_some_and(|piece| piece.needs(running.speech_end) && (piece.closed() || !piece.resumed))
         });
         let in_the_way = running.background
             && self.takes.iter().any(|(id, take)| *id != running.take && take.wanted.is_some());
@@ -223,13 +218,16 @@ impl Strategy {
         self.running = None;
     }
 
-    /// Whether so little of a decode is done that all threads from the beginning end sooner than few from here.
-    fn just_begun(&self, running: &Running, at: Moment) -> bool {
-        let Some(pace) = self.pace else { return false };
-        let all = pace * f64::from(running.frames) / self.policy.background_threads as f64;
-        let share = self.policy.background_threads as f64 / self.policy.threads as f64;
-        // The engine is seldom twice as fast with twice the threads; 0.8 of the gain is counted on.
-        at.since(running.since).as_secs_f64() < all * (1.0 - share) * 0.8
+    /// Gives a background decode all threads as soon as somebody waits for it.
+    fn hurry(&mut self, effects: &mut Vec<Effect>) {
+        let Some(running) = self.running.as_mut().filter(|running| running.background && !running.hurried)
+        else {
+            return;
+        };
+        if self.takes.get(&running.take).is_some_and(|take| take.awaits(running.key)) {
+            running.hurried = true;
+            effects.push(Effect::Hurry(running.job, self.policy.threads));
+        }
     }
 
     /// Delivers the texts that are complete.
@@ -287,8 +285,7 @@ impl Strategy {
         let audio = clip.duration();
         let frames = piece.frames(&self.policy, &clip);
         let speech_end = piece.segment.speech_end;
-        // At the end somebody as good as waits.
-        let background = take.wanted.is_none() && piece.segment.state != SegmentState::Ending;
+        let background = !take.awaits(key);
         let deadline = match &mut take.wanted {
             Some(wanted) => {
                 wanted.waited = true;
@@ -307,6 +304,7 @@ impl Strategy {
             frames,
             audio,
             background,
+            hurried: false,
             early: take.wanted.is_none(),
             speculative,
             since: at,

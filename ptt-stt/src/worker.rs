@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::SttError;
 use crate::cores;
-use crate::engine::{CancelFlag, DecodeRequest, Decoded, Engine};
+use crate::engine::{CancelFlag, DecodeRequest, Decoded, Engine, Threads};
 use crate::metrics;
 use crate::strategy::{Assignment, Done, Failure};
 
@@ -25,7 +25,7 @@ pub(crate) type Opener = Arc<dyn Fn() -> Result<Box<dyn Engine>, SttError> + Sen
 pub(crate) enum Order {
     Load,
     Unload,
-    Decode(Assignment, CancelFlag),
+    Decode(Assignment, CancelFlag, Threads),
 }
 
 /// What a worker tells, with the number of the worker.
@@ -50,15 +50,6 @@ pub(crate) struct Loaded {
     pub(crate) took: Duration,
 }
 
-/// How a worker treats other programs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Manners {
-    /// How much less important background decodes are.
-    pub(crate) nice: i32,
-    /// Whether decodes use idle cores only.
-    pub(crate) idle_cores: bool,
-}
-
 /// A handle on the thread.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -67,15 +58,15 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts a thread that has no engine yet.
+    /// Starts a thread that has no engine yet, whose decodes may use idle cores only.
     pub(crate) fn start(
         number: u64,
         open: Opener,
-        manners: Manners,
+        idle_cores: bool,
         reports: Port<Report>,
     ) -> Result<Self, SttError> {
         let (orders, inbox) = mpsc::channel();
-        let desk = Desk { number, open, manners, reports, engine: None };
+        let desk = Desk { number, open, idle_cores, reports, engine: None };
         thread::Builder::new()
             .name(format!("ptt-stt-{number}"))
             .spawn(move || desk.work(&inbox))
@@ -94,7 +85,7 @@ impl Worker {
 struct Desk {
     number: u64,
     open: Opener,
-    manners: Manners,
+    idle_cores: bool,
     reports: Port<Report>,
     engine: Option<Box<dyn Engine>>,
 }
@@ -108,7 +99,7 @@ impl Desk {
                     self.engine = None;
                     News::Unloaded
                 }
-                Order::Decode(job, cancel) => News::Done(self.decode(job, &cancel)),
+                Order::Decode(job, cancel, threads) => News::Done(self.decode(job, &cancel, threads)),
             };
             self.report(news);
         }
@@ -129,13 +120,14 @@ impl Desk {
         Ok(Loaded { model, took: Moment::now().since(began) })
     }
 
-    fn decode(&mut self, job: Assignment, cancel: &CancelFlag) -> Done {
+    fn decode(&mut self, job: Assignment, cancel: &CancelFlag, threads: Threads) -> Done {
         let began = Moment::now();
         let mut cpu = Duration::ZERO;
+        let threads = if self.idle_cores { Threads::new(cores::idle(job.threads)) } else { threads };
         let result = match cancel.is_set() {
             true => Err(SttError::Cancelled),
-            false => self.with_engine(|engine, manners| {
-                let (result, spent) = timed(engine, &job, manners, cancel);
+            false => self.with_engine(|engine| {
+                let (result, spent) = timed(engine, &job, threads, cancel);
                 cpu = spent;
                 result
             }),
@@ -165,15 +157,14 @@ impl Desk {
     /// Loads an engine if there is none. It is out of its slot while it works, so that a panic leaves none behind.
     fn with_engine(
         &mut self,
-        work: impl FnOnce(&mut dyn Engine, Manners) -> Result<Decoded, SttError>,
+        work: impl FnOnce(&mut dyn Engine) -> Result<Decoded, SttError>,
     ) -> Result<Decoded, SttError> {
         if self.engine.is_none() {
             let loaded = self.load()?;
             self.report(News::Loaded(Ok(loaded)));
         }
         let mut engine = self.engine.take().expect("it was loaded above");
-        let manners = self.manners;
-        match catch_unwind(AssertUnwindSafe(|| work(engine.as_mut(), manners))) {
+        match catch_unwind(AssertUnwindSafe(|| work(engine.as_mut()))) {
             Ok(result) => {
                 self.engine = Some(engine);
                 result
@@ -183,51 +174,31 @@ impl Desk {
     }
 }
 
-/// Decodes and measures processor time. What is in the background runs on a thread of its own for the time, because
-/// an ordinary user's thread that has become less important cannot become important again.
+/// Decodes and measures processor time.
 fn timed(
     engine: &mut dyn Engine,
     job: &Assignment,
-    manners: Manners,
+    threads: Threads,
     cancel: &CancelFlag,
 ) -> (Result<Decoded, SttError>, Duration) {
-    let threads = if manners.idle_cores { cores::idle(job.threads) } else { job.threads };
     let request = DecodeRequest {
         frames: job.frames,
         prompt: job.prompt.clone(),
         language: job.language.clone(),
-        threads,
+        threads: threads.clone(),
         deadline: job.deadline,
     };
-    let mut work = || {
-        let (began, before) = (Moment::now(), thread_time());
-        let result = engine.decode(&job.clip, &request, cancel);
-        let spent = match u32::try_from(threads).unwrap_or(u32::MAX) {
-            0 | 1 => thread_time().saturating_sub(before),
-            // The other compute threads are the engine's own: at most this.
-            threads => Moment::now().since(began) * threads,
-        };
-        (result, spent)
+    // The other compute threads are the engine's own. While they work, little else in this process does.
+    let (thread, process) = (time_of(ClockId::ThreadCPUTime), time_of(ClockId::ProcessCPUTime));
+    let result = engine.decode(&job.clip, &request, cancel);
+    let (clock, before) = match threads.get() {
+        1 => (ClockId::ThreadCPUTime, thread),
+        _ => (ClockId::ProcessCPUTime, process),
     };
-    if !job.background || manners.nice == 0 {
-        return work();
-    }
-    thread::scope(|scope| {
-        let background = thread::Builder::new().name("ptt-stt-back".to_owned()).spawn_scoped(scope, || {
-            if let Err(error) = rustix::process::nice(manners.nice) {
-                tracing::debug!(%error, "background decodes stay as important as others");
-            }
-            work()
-        });
-        match background.map(thread::ScopedJoinHandle::join) {
-            Ok(Ok(done)) => done,
-            Ok(Err(_)) => (Err(SttError::Crashed), Duration::ZERO),
-            Err(error) => (Err(SttError::Thread(error)), Duration::ZERO),
-        }
-    })
+    (result, time_of(clock).saturating_sub(before))
 }
 
-fn thread_time() -> Duration {
-    let t = clock_gettime(ClockId::ThreadCPUTime);
+fn time_of(clock: ClockId) -> Duration {
+    let t = clock_gettime(clock);
     Duration::new(t.tv_sec.unsigned_abs(), u32::try_from(t.tv_nsec).unwrap_or(0))
 }

@@ -1,5 +1,5 @@
 //! Audio that no microphone should give and every microphone does: each take becomes the right text or none, in bounded
-//! time, without a word that is doubled, looped or made up; live and batch.
+//! time, without a word that is doubled, looped or made up; live and batch, in both engines.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -173,7 +173,7 @@ impl Room {
         self.takes.push((name.to_owned(), file, expected));
     }
 
-    /// Every take through all actors and the real engine.
+    /// Every take through all actors and the real engines.
     async fn enter(self, test: &str) {
         let _alone = rig::heavy();
         let model = match rig::model("tiny.en") {
@@ -181,9 +181,9 @@ impl Room {
             Err(skip) => return skip.say(test),
         };
         let files: Vec<&Path> = self.takes.iter().map(|(_, file, _)| file.as_path()).collect();
-        for strategy in ["live", "batch"] {
+        for (engine, strategy) in [("native", "live"), ("native", "batch"), ("whisper", "live")] {
             let more = format!(
-                "stt.backend = 'whisper'\nstt.model = {model:?}\nstt.strategy = '{strategy}'\n\
+                "stt.backend = '{engine}'\nstt.model = {model:?}\nstt.strategy = '{strategy}'\n\
                  audio.wav_pace = 'fast'\n{DEADLINES}"
             );
             let stage = Stage::with(&hardware_free(&files, &more)).await;
@@ -192,9 +192,9 @@ impl Room {
                 let (outcome, text) = stage.hold(HOLD).await;
                 let text = text.map_or_else(String::new, |text| text.reveal().to_owned());
                 let ended = if text.is_empty() { Outcome::Empty } else { Outcome::Text };
-                assert_eq!(outcome, ended, "{name}, {strategy}: {text:?}");
+                assert_eq!(outcome, ended, "{name}, {engine}, {strategy}: {text:?}");
                 if let Err(wrong) = expected.check(&text) {
-                    panic!("{name}, {strategy}: {wrong} in {text:?}");
+                    panic!("{name}, {engine}, {strategy}: {wrong} in {text:?}");
                 }
             }
         }

@@ -188,7 +188,7 @@ async fn without_a_microphone_every_press_says_what_to_do() {
 async fn a_model_that_is_not_there_is_told_and_the_audio_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let more = format!(
-        "stt.backend = 'whisper'\nstt.model = {:?}\naudio.wav_pace = 'fast'",
+        "stt.backend = 'native'\nstt.model = {:?}\naudio.wav_pace = 'fast'",
         folder.path().join("ggml-none.bin")
     );
     let mut stage = Stage::with(&hardware_free(&[&rig::bundled().file], &more)).await;

@@ -106,7 +106,7 @@ fn daemon(keyboard: &str, chord: &str) -> Daemon {
     let model = rig::model("tiny.en").unwrap();
     let more = format!(
         "keyboard.backend = '{keyboard}'\nkeyboard.chord = '{chord}'\naudio.backend = 'cpal'\naudio.host = 'alsa'\n\
-         audio.device = 'plughw:CARD=Loopback,DEV=1'\naudio.block_ms = 100\nstt.backend = 'whisper'\nstt.model = {model:?}\n\
+         audio.device = 'plughw:CARD=Loopback,DEV=1'\naudio.block_ms = 100\nstt.backend = 'native'\nstt.model = {model:?}\n\
          stt.strategy = 'live'\ncontroller.decode_deadline_s = 60"
     );
     let daemon = DaemonBuilder::new().config(&hardware_free(&[], &more)).start();

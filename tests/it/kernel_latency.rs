@@ -48,7 +48,7 @@ impl Probe {
         let model = rig::model("tiny.en").unwrap();
         let more = format!(
             "keyboard.backend = 'evdev'\nkeyboard.chord = 'F21+F22'\nkeyboard.devices = [{name:?}]\n\
-             audio.wav_pace = 'fast'\nstt.backend = 'whisper'\nstt.model = {model:?}\n\
+             audio.wav_pace = 'fast'\nstt.backend = 'native'\nstt.model = {model:?}\n\
              controller.decode_deadline_s = 60\ncontroller.min_hold_ms = 0\nlog.filter = 'info,ptt_keyboard=trace'"
         );
         let keyboard = VirtualKeyboard::plug(name).unwrap();

@@ -140,19 +140,25 @@ async fn a_segment_that_is_closed_while_the_key_is_held_is_decoded_meanwhile() {
 }
 
 #[actix::test]
-async fn real_speech_is_recognised_whole_by_the_real_engine() {
+async fn real_speech_is_recognised_whole_by_the_real_engines() {
     let _alone = rig::heavy();
     let model = match rig::model("tiny.en") {
         Ok(model) => model,
         Err(skip) => return skip.say("real speech through all actors"),
     };
-    for strategy in ["batch", "live"] {
-        let more = format!("stt.backend = 'whisper'\nstt.model = {model:?}\nstt.strategy = '{strategy}'");
+    for (engine, strategy) in
+        [("native", "batch"), ("native", "live"), ("whisper", "batch"), ("whisper", "live")]
+    {
+        let more = format!("stt.backend = '{engine}'\nstt.model = {model:?}\nstt.strategy = '{strategy}'");
         let clip = rig::bundled();
         let mut stage = Stage::with(&hardware_free(&[&clip.file], &more)).await;
         let (outcome, text) = stage.hold(WHOLE).await;
         let text = text.map_or_else(String::new, |text| text.reveal().to_owned());
-        assert_eq!((outcome, normalise(&text)), (Outcome::Text, normalise(&clip.text)), "{strategy}");
+        assert_eq!(
+            (outcome, normalise(&text)),
+            (Outcome::Text, normalise(&clip.text)),
+            "{engine}, {strategy}"
+        );
     }
 }
 

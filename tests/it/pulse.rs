@@ -30,7 +30,7 @@ fn speech_is_heard_whole_and_chimes_are_played() {
     };
     let chimes = pulse.record_out().unwrap();
     let more = format!(
-        "stt.backend = 'whisper'\nstt.model = {model:?}\nstt.strategy = 'live'\nfeedback.backend = 'rodio'"
+        "stt.backend = 'native'\nstt.model = {model:?}\nstt.strategy = 'live'\nfeedback.backend = 'rodio'"
     );
     let mut daemon = daemon(&pulse, &more);
     let mut total = Errors::default();

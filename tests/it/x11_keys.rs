@@ -63,7 +63,7 @@ fn keys_are_detected_in_time_while_the_engine_decodes() {
     };
     let _alone = rig::heavy();
     let more = format!(
-        "keyboard.backend = 'x11'\naudio.wav_pace = 'fast'\nstt.backend = 'whisper'\nstt.model = {model:?}\n\
+        "keyboard.backend = 'x11'\naudio.wav_pace = 'fast'\nstt.backend = 'native'\nstt.model = {model:?}\n\
          controller.decode_deadline_s = 60\nlog.filter = 'info,ptt_keyboard=trace'"
     );
     let config = hardware_free(&[&rig::bundled().file], &more);

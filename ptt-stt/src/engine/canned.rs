@@ -105,6 +105,7 @@ mod tests {
     use ptt_messages::Within;
 
     use super::*;
+    use crate::engine::Threads;
 
     fn engine(script: &[CannedStep], delay_ms: u64) -> CannedEngine {
         CannedEngine::new(&SttConfig {
@@ -116,7 +117,8 @@ mod tests {
     }
 
     fn request(deadline: Moment) -> DecodeRequest {
-        DecodeRequest { frames: 1_500, prompt: Transcript::default(), language: None, threads: 1, deadline }
+        let threads = Threads::new(1);
+        DecodeRequest { frames: 1_500, prompt: Transcript::default(), language: None, threads, deadline }
     }
 
     #[test]

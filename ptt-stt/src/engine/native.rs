@@ -29,7 +29,7 @@ use super::limits::{
     Language, PROMPT_TOKENS, SURE_OF_LANGUAGE, check_profiles, goes_in_circles, loops_from, max_tokens,
     model_name, stopped,
 };
-use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine};
+use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine, Threads};
 use crate::context::{FRAME_SAMPLES, FULL_FRAMES, LONGEST_CLIP_SAMPLES};
 use crate::{SttConfig, SttError, model};
 
@@ -86,7 +86,7 @@ impl NativeEngine {
             frames: 0,
             prompt: Transcript::default(),
             language: None,
-            threads: self.pool.current_num_threads(),
+            threads: Threads::new(self.pool.current_num_threads()),
             deadline: began + Duration::from_secs(30),
         };
         let silence = Clip::new(vec![0.0; SAMPLE_RATE_HZ as usize]).expect("silence is a clip");
@@ -97,7 +97,7 @@ impl NativeEngine {
     }
 
     /// The language that is spoken, as a place in Whisper's order; kept when it is sure.
-    fn detect_language(&mut self, seen: &Seen, threads: usize) -> u32 {
+    fn detect_language(&mut self, seen: &Seen, threads: &Threads) -> u32 {
         let words = &self.model.words;
         let crew = Crew::new(&self.pool, threads, &|| false);
         let logits = step(&self.model, seen, &mut Past::new(&self.model), &[words.start], 0, crew);
@@ -200,7 +200,7 @@ impl Engine for NativeEngine {
             _ => Positions::every(all),
         };
         let picture = self.model.spectrograph.of(samples, 2 * positions.dense);
-        let crew = Crew::new(&self.pool, request.threads, &over);
+        let crew = Crew::new(&self.pool, &request.threads, &over);
         let seen = encode(&self.model, &picture, &positions, crew).ok_or_else(ended)?;
         let wanted = match &request.language {
             Some(own) => {
@@ -210,12 +210,12 @@ impl Engine for NativeEngine {
         };
         let language = match wanted.or(self.detected) {
             Some(language) => language,
-            None => self.detect_language(&seen, request.threads),
+            None => self.detect_language(&seen, &request.threads),
         };
         let encoded = Moment::now();
         let opening = self.opening(request.prompt.reveal(), language);
         let limits = (max_tokens(clip.samples().len()), loops_from(samples.len()));
-        let crew = Crew::new(&self.pool, request.threads, &over);
+        let crew = Crew::new(&self.pool, &request.threads, &over);
         let written = self.write(&seen, &opening, limits, crew).ok_or_else(ended)?;
         let tokens = written.tokens.len();
         Ok(Decoded {

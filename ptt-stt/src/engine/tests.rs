@@ -38,7 +38,8 @@ fn bundled() -> Clip {
 
 fn request(frames: u16, millis: u64) -> DecodeRequest {
     let deadline = Moment::now() + Duration::from_millis(millis);
-    DecodeRequest { frames, prompt: Transcript::default(), language: None, threads: 2, deadline }
+    let threads = Threads::new(2);
+    DecodeRequest { frames, prompt: Transcript::default(), language: None, threads, deadline }
 }
 
 #[test]

@@ -236,7 +236,7 @@ impl Engine for WhisperEngine {
         let max_tokens = max_tokens(clip.samples().len());
         let ask = Ask {
             frames: request.frames,
-            threads: request.threads.max(1),
+            threads: request.threads.get(),
             deadline: request.deadline,
             max_tokens,
         };

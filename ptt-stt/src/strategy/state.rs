@@ -132,6 +132,12 @@ impl Take {
         Self { profile, ..Self::default() }
     }
 
+    /// Whether somebody waits for the text of this piece, or as good as waits: it may be the take's end.
+    pub(super) fn awaits(&self, key: Key) -> bool {
+        let ends = |piece: &Piece| piece.segment.state == SegmentState::Ending;
+        self.wanted.is_some() || self.pieces.get(&key).is_some_and(ends)
+    }
+
     /// Takes a segment in; what is too long for the engine becomes several pieces. In `live`, texts that its audio had
     /// before stay when nothing was said since.
     pub(super) fn put(&mut self, segment: Segment, live: bool, effects: &mut Vec<Effect>) {

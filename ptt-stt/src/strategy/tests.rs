@@ -99,6 +99,7 @@ impl Script {
                     ));
                     self.jobs.push(job);
                 }
+                Effect::Hurry(job, threads) => lines.push(format!("hurry {} x{threads}", job.0)),
                 Effect::Cancel(job) => lines.push(format!("cancel {}", job.0)),
                 Effect::Renew => lines.push("renew".to_owned()),
                 Effect::Tell(event) => lines.push(told(&event)),
@@ -219,13 +220,12 @@ fn the_end_is_decoded_by_all_while_the_tail_is_waited_for() {
     s.hear(ending(2.0, 2.03));
     assert_eq!(s.resume(0), ["cancel 1"]);
     assert_eq!(s.release(tail(0, 0.0, 2.3, 2.4), 1), ["decode 2 2.4s/384 finalx2"]);
-    // A decode in the background that has just begun gives way to one by all.
+    // A decode of the same in the background gets all threads, once.
     let mut s = Script::live();
-    s.hear(paused(0, 0.0, 1.0, 1.3));
-    s.says(1, "One.");
-    s.resume(0);
     s.hear(paused(0, 0.0, 2.0, 2.3));
-    assert_eq!(s.hear(ending(2.0, 2.4)), ["cancel 2", "decode 3 2.2s/384 finalx2"]);
+    assert_eq!(s.hear(ending(2.0, 2.4)), ["hurry 1 x2"]);
+    assert!(s.release(tail(0, 0.0, 2.0, 2.5), 1).is_empty());
+    assert_eq!(s.says(1, "One."), ["complete #1 'One.' tail"]);
     let mut s = Script::batch();
     assert!(s.hear(ending(2.0, 2.03)).is_empty());
 }
@@ -277,33 +277,11 @@ fn nothing_after_the_last_commit_needs_no_decode() {
 }
 
 #[test]
-fn a_commit_in_flight_at_the_release_is_finished_first() {
+fn a_commit_in_flight_at_the_release_is_finished_first_by_all_threads() {
     let mut s = Script::live();
     assert_eq!(s.hear(committed(0, 0.0, 6.0, 6.5)), ["decode 1 6.2s/448 backx1"]);
-    assert!(s.release(tail(1, 6.5, 8.0, 8.2), 1).is_empty());
+    assert_eq!(s.release(tail(1, 6.5, 8.0, 8.2), 1), ["hurry 1 x2"]);
     assert_eq!(s.says(1, "One."), ["decode 2 1.7s/384 finalx2 after 'One.'"]);
-    assert_eq!(s.says(2, "Two."), ["complete #1 'One. Two.' tail"]);
-}
-
-#[test]
-fn a_decode_that_has_just_begun_starts_again_with_all_threads() {
-    let mut s = Script::live();
-    assert_eq!(s.hear(committed(0, 0.0, 6.0, 6.5)), ["decode 1 6.2s/448 backx1"]);
-    // 0.1 s for 448 positions: the pace is known from here on.
-    s.says(1, "One.");
-    assert_eq!(s.hear(paused(1, 6.5, 12.5, 12.8)), ["decode 2 6.2s/448 backx1 after 'One.'"]);
-    s.later(10);
-    assert_eq!(
-        s.release(tail(1, 6.5, 12.5, 13.0), 1),
-        ["cancel 2", "decode 3 6.2s/448 finalx2 after 'One.'"]
-    );
-
-    let mut s = Script::live();
-    s.hear(committed(0, 0.0, 6.0, 6.5));
-    s.says(1, "One.");
-    assert_eq!(s.hear(paused(1, 6.5, 12.5, 12.8)), ["decode 2 6.2s/448 backx1 after 'One.'"]);
-    s.later(70);
-    assert!(s.release(tail(1, 6.5, 12.5, 13.0), 1).is_empty());
     assert_eq!(s.says(2, "Two."), ["complete #1 'One. Two.' tail"]);
 }
 
@@ -578,6 +556,9 @@ proptest! {
                     Effect::Decode(job) => {
                         prop_assert!(running.is_none(), "two decodes at a time");
                         running = Some(job);
+                    }
+                    Effect::Hurry(job, _) => {
+                        prop_assert!(running.as_ref().is_some_and(|running| running.job == job && running.background));
                     }
                     Effect::Cancel(job) => {
                         prop_assert_eq!(running.take().map(|job| job.job), Some(job));

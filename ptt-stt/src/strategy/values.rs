@@ -105,6 +105,8 @@ pub enum Failure {
 pub enum Effect {
     /// Start this decode after what was cancelled has ended. There is no other that was not cancelled.
     Decode(Assignment),
+    /// Somebody waits for this decode now: it may have so many threads from here on.
+    Hurry(JobId, usize),
     /// Stop this decode.
     Cancel(JobId),
     /// Give up the worker with whatever it does, and make a fresh one.
@@ -128,9 +130,9 @@ pub struct Assignment {
     pub prompt: Transcript,
     /// The language of the take's profile, where it has one of its own.
     pub language: Option<String>,
-    /// Compute threads.
+    /// Compute threads to begin with.
     pub threads: usize,
-    /// Whether nobody waits for it: it may be less important than other programs.
+    /// Whether nobody waits for it when it begins.
     pub background: bool,
     /// When its result is useless.
     pub deadline: Moment,

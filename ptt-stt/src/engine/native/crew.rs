@@ -6,6 +6,8 @@ use std::cell::RefCell;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use crate::engine::Threads;
+
 /// Fewer rows than this are not worth a piece of their own.
 const LEAST_ROWS: usize = 24;
 /// More rows than this (10 ms of work) are cut, so that a decode can be stopped between the pieces.
@@ -16,9 +18,8 @@ const PIECES: usize = 2;
 /// The threads that work on one decode.
 #[derive(Clone, Copy)]
 pub struct Crew<'a> {
-    /// `None` does everything on the thread that asks.
-    pool: Option<&'a ThreadPool>,
-    threads: usize,
+    pool: &'a ThreadPool,
+    threads: &'a Threads,
     over: &'a (dyn Fn() -> bool + Sync),
 }
 
@@ -36,10 +37,14 @@ thread_local! {
 }
 
 impl<'a> Crew<'a> {
-    /// `threads` of the pool's, or the thread that asks alone. When `over` says so, nobody waits for what they do.
-    pub fn new(pool: &'a ThreadPool, threads: usize, over: &'a (dyn Fn() -> bool + Sync)) -> Self {
-        let threads = threads.min(pool.current_num_threads());
-        Self { pool: (threads > 1).then_some(pool), threads, over }
+    /// As many of the pool's as `threads` says at the time, or the thread that asks alone. When `over` says so, nobody waits
+    /// for what they do.
+    pub fn new(pool: &'a ThreadPool, threads: &'a Threads, over: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        Self { pool, threads, over }
+    }
+
+    fn threads(&self) -> usize {
+        self.threads.get().min(self.pool.current_num_threads())
     }
 
     /// Whether nobody waits for the work any more: what was done of it is of no use.
@@ -51,13 +56,14 @@ impl<'a> Crew<'a> {
     /// Into how many rows `rows` are cut for the threads: as many pieces for each.
     #[must_use]
     pub fn rows_each(&self, rows: usize) -> usize {
-        let threads = if self.pool.is_some() { self.threads } else { 1 };
+        let threads = self.threads();
         let rounds = rows.div_ceil(MOST_ROWS * threads).max(if threads > 1 { PIECES } else { 1 });
         rows.div_ceil(rounds * threads).clamp(LEAST_ROWS, MOST_ROWS)
     }
 
-    /// Does `work` on each of `items`, or on none of the rest when it is over.
-    pub fn each<I>(&self, items: I, work: impl Fn(I::Item, &mut Memory) + Sync)
+    /// Does `work` on each of `items`, or on none of the rest when it is over. When there are more threads meanwhile, the rest
+    /// is theirs.
+    pub fn each<I>(&self, mut items: I, work: impl Fn(I::Item, &mut Memory) + Sync)
     where
         I: Iterator + Send,
         I::Item: Send,
@@ -67,13 +73,12 @@ impl<'a> Crew<'a> {
                 MEMORY.with_borrow_mut(|memory| work(item, memory));
             }
         };
-        match self.pool {
-            None => items.for_each(work),
-            Some(pool) => {
-                let items: Vec<I::Item> = items.collect();
-                pool.install(|| items.into_par_iter().with_max_len(1).for_each(work));
-            }
+        while self.threads() == 1 {
+            let Some(item) = items.next() else { return };
+            work(item);
         }
+        let items: Vec<I::Item> = items.collect();
+        self.pool.install(|| items.into_par_iter().with_max_len(1).for_each(work));
     }
 }
 
@@ -93,8 +98,24 @@ mod tests {
         for (threads, rows, each) in
             [(1, 20, 24), (1, 96, 48), (1, 100, 34), (2, 100, 25), (2, 312, 39), (2, 1_500, 47)]
         {
-            let crew = Crew::new(&pool, threads, &|| false);
-            assert_eq!(crew.rows_each(rows), each, "{threads} {rows}");
+            let threads = Threads::new(threads);
+            let crew = Crew::new(&pool, &threads, &|| false);
+            assert_eq!(crew.rows_each(rows), each, "{threads:?} {rows}");
         }
+    }
+
+    #[test]
+    fn the_rest_is_for_those_who_come_later() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let threads = Threads::new(1);
+        let crew = Crew::new(&pool, &threads, &|| false);
+        let mut done = [None; 10];
+        crew.each(done.iter_mut().enumerate(), |(n, done), _| {
+            *done = Some(rayon::current_thread_index().is_some());
+            if n == 3 {
+                threads.grow(2);
+            }
+        });
+        assert_eq!(done.map(Option::unwrap), std::array::from_fn(|n| n > 3), "by the pool, or by who asks");
     }
 }
