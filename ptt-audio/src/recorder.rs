@@ -36,9 +36,9 @@ const ASLEEP: Duration = Duration::from_millis(100);
 /// How far back a press may lie; what is older was not kept for it.
 const MOST_PAST: u64 = 20 * 16_000;
 
-/// How much a take that begins in the past hears per turn: it catches up at ten times speed, so that a `Stop` on its
-/// way finds it before it has heard far beyond the release.
-const CATCH_UP: u64 = 1_600;
+/// How much a take that begins in the past hears for each new sample: it catches up at ten times speed, so that a `Stop` on
+/// its way finds it before it has heard far beyond the release.
+const CATCH_UP: u64 = 10;
 
 struct Running {
     take: Take,
@@ -147,8 +147,14 @@ impl Recorder {
             RecorderCommand::Stop { take, release } => self.stop(take, release),
             RecorderCommand::Abort { take } => {
                 let waited = self.waiting.take_if(|waiting| waiting.take == take).is_some();
-                let ran = self.running.take_if(|running| running.take.id() == take).is_some();
-                if waited || ran {
+                let ran = self.running.take_if(|running| running.take.id() == take);
+                if let Some(Running { take, .. }) = &ran
+                    && take.heard() > take.pressed() + self.rules.pre_roll
+                {
+                    // What was cancelled is not in the next take; what a finger slipped on may be its beginning.
+                    self.told_up_to = self.history.end();
+                }
+                if waited || ran.is_some() {
                     self.after_take(now);
                 }
                 self.told.push(RecorderEvent::Cleared { take });
@@ -269,10 +275,10 @@ impl Recorder {
             if !self.delivering {
                 self.delivers(now);
             }
-            self.hear(now);
+            self.hear(now, CATCH_UP * self.fresh.len() as u64);
             self.metrics.block.record(Moment::now().since(block.arrived));
         }
-        self.hear(now);
+        self.hear(now, 0);
         self.publish();
     }
 
@@ -290,10 +296,11 @@ impl Recorder {
         }
     }
 
-    fn hear(&mut self, now: Moment) {
+    /// Lets the running take hear so many samples of what is there, or all of it when its end is known.
+    fn hear(&mut self, now: Moment, most: u64) {
         let Some(running) = &mut self.running else { return };
         let take = &mut running.take;
-        let limit = if running.at_once || take.released() { u64::MAX } else { take.heard() + CATCH_UP };
+        let limit = if running.at_once || take.released() { u64::MAX } else { take.heard() + most };
         let events = take.hear(&self.history, self.vad.as_mut(), limit);
         let summary = match events.last() {
             Some(RecorderEvent::Finished { summary, .. }) => Some(*summary),
@@ -396,13 +403,19 @@ impl Recorder {
         match cue {
             Cue::Live => {
                 let pressed = self.clock.number_at(press).unwrap_or_else(|| self.history.end());
-                let kept = self.history.oldest().max(self.history.end().saturating_sub(MOST_PAST));
-                let begin = pressed.saturating_sub(self.rules.pre_roll).max(kept).max(self.told_up_to);
+                let kept = self.history.end().saturating_sub(MOST_PAST);
+                let earliest = self.history.oldest().max(kept).max(self.told_up_to);
+                let begin = pressed.saturating_sub(self.rules.pre_roll).max(earliest);
+                if kept > pressed {
+                    let missing = length(kept - pressed);
+                    tracing::warn!(take = %id, ?missing, "the take before it took so long that its beginning is lost");
+                    self.metrics.missing.increment(missing.as_millis() as u64);
+                }
                 let first_sample = self.clock.moment_of(begin).unwrap_or(press);
                 self.told.push(RecorderEvent::Started { take: id, first_sample });
                 let take = Take::new(id, self.rules, begin, pressed);
                 self.running = Some(Running { take, at_once: false });
-                self.hear(now);
+                self.hear(now, 0);
             }
             Cue::AtOnce(clip) => {
                 let begin = self.history.end();
@@ -415,7 +428,7 @@ impl Recorder {
                 // In pieces, because a file may be longer than the history.
                 for piece in clip.samples().chunks(FRAME) {
                     self.history.push(piece);
-                    self.hear(now);
+                    self.hear(now, 0);
                 }
             }
         }
@@ -423,10 +436,14 @@ impl Recorder {
 
     /// Ends a running take with what there is.
     fn cut_short(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            self.told.push(running.take.cut_short(&self.history));
-            self.told_up_to = running.take.open();
+        let Some(Running { mut take, .. }) = self.running.take() else { return };
+        // It may still be catching up.
+        let mut events = take.hear(&self.history, self.vad.as_mut(), u64::MAX);
+        if !matches!(events.last(), Some(RecorderEvent::Finished { .. })) {
+            events.push(take.cut_short(&self.history));
         }
+        self.told.extend(events);
+        self.told_up_to = take.open();
     }
 
     fn after_take(&mut self, now: Moment) {

@@ -136,6 +136,12 @@ impl Take {
         self.id
     }
 
+    /// The sample at which the key went down.
+    #[must_use]
+    pub const fn pressed(&self) -> u64 {
+        self.press
+    }
+
     /// The first sample that was not heard yet.
     #[must_use]
     pub const fn heard(&self) -> u64 {

@@ -11,8 +11,9 @@ pub enum Seam {
     Forced,
 }
 
-/// Longest echo that is looked for at a forced seam.
-const LONGEST_ECHO: usize = 12;
+/// Longest echo, in words, that is looked for at a forced seam. No audio is on both sides of it, so only a word that the cut
+/// went through can be in both texts; what is longer was said twice.
+const LONGEST_ECHO: usize = 2;
 
 /// Adds `next` to `text`: one space between them, and no words twice that were said once.
 pub fn append(text: &mut String, next: &str, seam: Seam) {
@@ -63,7 +64,8 @@ mod tests {
             ("One.", " Two.", Seam::Pause, "One. Two."),
             ("I think that", "that is so.", Seam::Pause, "I think that that is so."),
             ("I think that", "That is so.", Seam::Forced, "I think that is so."),
-            ("go on to the end", "to the end of it", Seam::Forced, "go on to the end of it"),
+            ("go on to the", "to the end of it", Seam::Forced, "go on to the end of it"),
+            ("one two three", "one two three", Seam::Forced, "one two three one two three"),
             ("This is a test.", "This is a test.", Seam::Pause, "This is a test. This is a test."),
             ("a b", "c d", Seam::Forced, "a b c d"),
             ("-", "- a", Seam::Forced, "- - a"),

@@ -2,7 +2,8 @@
 //!
 //! A take is a row of pieces: the segments the recorder closed, and at the end the open one. *live* decodes pieces in the
 //! background while the key is held, so that at the release only the rest is left; *batch* decodes the whole take at
-//! the release. One decode runs at a time. Results that are suspect are decoded once more at a wider context.
+//! the release. One decode runs at a time. Results that are suspect are decoded once more at a wider context, and
+//! then in parts where the piece is long.
 
 mod state;
 #[cfg(test)]

@@ -138,14 +138,20 @@ impl Rig {
     /// Time passes with the microphone delivering.
     fn pass(&mut self, millis: u64) -> &mut Self {
         for _ in 0..millis / 10 {
-            self.now = self.now + Duration::from_millis(10);
-            let level = if self.loud { 0.25 } else { 0.001 };
-            if let Some(feed) = self.fake.feed.lock().unwrap().as_mut() {
-                feed.push_at(self.now, &[level; 960], Duration::from_millis(10), |s| s);
-            }
-            self.turn();
+            self.block(10);
         }
         self
+    }
+
+    /// The microphone delivers so much at once.
+    fn block(&mut self, millis: u32) {
+        let block = Duration::from_millis(millis.into());
+        self.now = self.now + block;
+        let level = if self.loud { 0.25 } else { 0.001 };
+        if let Some(feed) = self.fake.feed.lock().unwrap().as_mut() {
+            feed.push_at(self.now, &vec![level; 96 * millis as usize], block, |s| s);
+        }
+        self.turn();
     }
 
     /// Time passes without a sound.
@@ -364,6 +370,58 @@ fn what_was_in_one_take_is_not_in_the_next() {
     assert_eq!(rig.lines.iter().filter(|line| *line == "finished").count(), 2);
     assert!(!rig.tail.as_ref().unwrap().has_speech());
     assert!(rig.summary.unwrap().pre_roll < Duration::from_millis(200), "{:?}", rig.summary);
+}
+
+#[test]
+fn what_was_cancelled_is_not_in_the_next_take_and_a_slip_of_the_finger_is() {
+    for (held_ms, before_it_ms) in [(1_000, 100), (150, 300)] {
+        let mut rig = Rig::new(|_| {});
+        rig.tell(RecorderCommand::Open).pass(500).start().pass(held_ms);
+        rig.tell(RecorderCommand::Abort { take: TAKE });
+        rig.pass(100).start().pass(500).stop().pass(200);
+        let pre_roll = rig.summary.unwrap().pre_roll;
+        let expected = Duration::from_millis(before_it_ms);
+        assert!(pre_roll.abs_diff(expected) < Duration::from_millis(8), "{held_ms} ms held: {pre_roll:?}");
+    }
+}
+
+#[test]
+fn a_take_that_begins_in_the_past_is_heard_at_ten_times_speed() {
+    for block_ms in [10, 100] {
+        let mut rig = Rig::new(|_| {});
+        rig.tell(RecorderCommand::Open).pass(500);
+        let press = rig.now;
+        rig.loud = true;
+        rig.pass(15_000);
+        rig.tell(RecorderCommand::Start { take: TAKE, press });
+        for _ in 0..1_000 / block_ms {
+            rig.block(block_ms);
+        }
+        let take = &rig.recorder.running.as_ref().unwrap().take;
+        let seconds = length(take.heard() - take.pressed()).as_secs_f64();
+        // Less the pre-roll, in whole frames.
+        assert!((9.0..10.0).contains(&seconds), "{block_ms} ms: {seconds} s");
+    }
+}
+
+#[test]
+fn a_microphone_lost_while_a_take_catches_up_leaves_all_that_there_is() {
+    let mut rig = Rig::new(|_| {});
+    rig.tell(RecorderCommand::Open).pass(500);
+    let press = rig.now;
+    rig.loud = true;
+    rig.pass(15_000);
+    rig.tell(RecorderCommand::Start { take: TAKE, press }).pass(100);
+    rig.fake.feed.lock().unwrap().as_ref().unwrap().tally().lose(Loss::ServerGone);
+    rig.turn();
+    assert!(
+        rig.lines.ends_with(&["failed gone".to_owned(), "finished, cut short".to_owned()]),
+        "{:?}",
+        rig.lines
+    );
+    let tail = rig.tail.as_ref().unwrap();
+    let unheard = length(tail.end() - tail.speech_end);
+    assert!(unheard < Duration::from_millis(20), "{unheard:?}");
 }
 
 #[test]

@@ -75,9 +75,9 @@ pub(super) struct Piece {
     text: Option<Text>,
     /// Speech went on after the pause at its end.
     pub(super) resumed: bool,
-    /// A background decode of it failed.
+    /// It is not decoded before it is closed: a decode in the background failed, or the engine got lost in it.
     pub(super) failed: bool,
-    /// A result of it was suspect: the next one is at a wider context, and stands.
+    /// A result of it was suspect: the next one is at a wider context. A long piece is cut when that one is no better.
     doubted: bool,
 }
 
@@ -266,11 +266,12 @@ impl Take {
             return;
         }
         let long = trim::speech(&piece.segment).samples().len() > CUT_SAMPLES;
-        if piece.closed()
-            && long
-            && let Some(why @ (Suspicion::Loop | Suspicion::TooLong)) = suspect(decoded, running.audio)
-        {
+        if long && let Some(why @ (Suspicion::Loop | Suspicion::TooLong)) = suspect(decoded, running.audio) {
             fall_back(why, running.background.then_some(cpu), &mut self.wanted, effects);
+            if !piece.closed() {
+                piece.failed = true;
+                return;
+            }
             waste(piece.text.take(), effects);
             let segment = piece.segment.clone();
             self.pieces.remove(&running.key);

@@ -145,7 +145,7 @@ pub enum Note {
     Commit,
     /// A background decode was stopped.
     Aborted,
-    /// A result was suspect and is decoded once more.
+    /// A result was suspect, and its audio is decoded once more, whole or in parts.
     Fallback(Suspicion),
     /// Background processor time whose result became part of a text.
     Useful(Duration),

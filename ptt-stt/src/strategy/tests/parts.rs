@@ -33,3 +33,13 @@ fn a_long_piece_that_the_engine_gets_lost_in_is_decoded_in_parts() {
     let parts = s.ends(1, Ok(loops));
     assert!(parts[0].starts_with("decode 2 ") && parts[0].ends_with("backx1"), "{parts:?}");
 }
+
+#[test]
+fn an_open_piece_that_the_engine_gets_lost_in_waits_for_its_end() {
+    let loops = Decoded { ending: Ending::Loop, ..said("so my fellow so my fellow so my fellow") };
+    let mut s = Script::live();
+    s.hear(paused(0, 0.0, 27.0, 27.3));
+    assert!(s.ends(1, Ok(loops)).is_empty(), "its text is not shown");
+    let parts = s.hear(committed(0, 0.0, 27.0, 27.5));
+    assert!(parts[0].starts_with("decode 2 "), "{parts:?}");
+}
