@@ -61,6 +61,8 @@ pub struct Machine {
     remembered: VecDeque<Take>,
     /// Texts that the output has, and has not confirmed.
     on_the_way: VecDeque<Sent>,
+    /// The newest cancel threw no take away, and its chime comes with the first text that is withdrawn.
+    unheard_cancel: bool,
     kept: Kept,
     /// The model that is resident.
     model: Option<String>,
@@ -476,7 +478,9 @@ impl Machine {
             }
             O::Withdrawn { take } => {
                 self.kept.keep(sent);
-                out.play(take, Chime::Cancelled, now);
+                if std::mem::take(&mut self.unheard_cancel) {
+                    out.play(take, Chime::Cancelled, now);
+                }
                 out.push(ControllerEvent::Withdrawn { take });
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ptt_messages::{Fault, KeyboardEvent, Moment, Port};
-use tracing::{info, warn};
+use tracing::{debug, info};
 
 use crate::bus::Address;
 use crate::chord::{ChordEvent, ChordTracker, Watched};
@@ -78,7 +78,7 @@ impl KeyThread {
         // The actor first: who answers the failure with `Listen` at once must find it ready.
         self.reports.post_patiently(Report::Ended { run: self.run, fault: fault.clone(), held });
         if news {
-            warn!(kind = fault.kind.label(), "{fault}");
+            debug!(%fault, "told");
             self.events.post_patiently(KeyboardEvent::Failed(fault));
         }
     }

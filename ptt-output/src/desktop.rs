@@ -13,6 +13,7 @@ pub mod x11;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tracing::info;
 
 pub use chord::PasteChord;
 
@@ -42,6 +43,19 @@ pub trait Desktop: Send {
     /// # Errors
     /// [`OutputError::DesktopLost`].
     fn focus(&mut self) -> Result<Option<Window>, OutputError>;
+
+    /// Whether the system tells of focused windows at all.
+    fn tells_windows(&self) -> bool {
+        true
+    }
+
+    /// Whether keys would certainly reach nobody. `false` where the system does not tell.
+    ///
+    /// # Errors
+    /// [`OutputError::DesktopLost`].
+    fn nobody_listens(&mut self) -> Result<bool, OutputError> {
+        Ok(false)
+    }
 
     /// Waits until the user holds no modifier, up to `limit`, and says whether so. `true` where the system does not
     /// tell.
@@ -141,8 +155,18 @@ impl Opener {
             return Ok(Box::new(wayland));
         }
         if offers.clipboard {
+            if self.portal.is_none() {
+                info!(
+                    "this compositor lets no program type: its desktop's portal is asked to press the keys that paste"
+                );
+            }
             wayland.press_by(self.portal(Wants::Keys)?)?;
             return Ok(Box::new(wayland));
+        }
+        if self.portal.is_none() {
+            info!(
+                "this compositor lets programs neither type nor use the clipboard: its desktop's portal is asked"
+            );
         }
         Ok(Box::new(self.portal(Wants::KeysAndClipboard)?))
     }

@@ -209,6 +209,9 @@ pub enum OutputError {
     /// Another window has the focus than at the release.
     #[error("another window has the keyboard now; `output.same_window = false` types into whichever has it")]
     FocusMoved,
+    /// No window has the keyboard.
+    #[error("no window has the keyboard, so typing would have reached nobody; click into one")]
+    NoWindow,
     /// Too many texts wait.
     #[error("{waiting} texts already wait for the output; see why it is so slow")]
     QueueFull {
@@ -284,6 +287,7 @@ impl OutputError {
             | Self::ClipboardBusy { .. }
             | Self::ModifiersHeld { .. }
             | Self::CapsLock
+            | Self::NoWindow
             | Self::FocusMoved => FaultKind::Busy,
         }
     }

@@ -22,7 +22,10 @@ mod shape;
 mod sink;
 mod ticket;
 
+use std::iter;
+
 use ptt_messages::{OutputCommand, OutputEvent, Port};
+use tracing::warn;
 
 use queue::{Line, Queue};
 
@@ -40,6 +43,13 @@ pub use sink::{CommandSink, DeskSink, FileSink, Sink, StdoutSink};
 /// What is wrong with the configured sink and can be seen before the first text: no command, a file in a directory
 /// that is not there.
 pub fn spawn(config: &OutputConfig, events: Port<OutputEvent>) -> Result<Port<OutputCommand>, OutputError> {
+    // A rule of everybody's may be one profile's only.
+    let mut idle = iter::once(config).chain(&config.profiles).map(|line| rule::idle(line.sink, &line.rules));
+    if let Some(Some(why)) = idle.next()
+        && idle.all(|other| other.is_some())
+    {
+        warn!("`output.rules` have no effect: {why}");
+    }
     let mut lines = vec![Line::open(config, sink::open(config)?)?];
     for profile in &config.profiles {
         lines.push(Line::open(profile, sink::open(profile)?)?);

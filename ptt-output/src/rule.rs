@@ -77,6 +77,18 @@ pub(crate) fn rule<'a>(rules: &'a [Rule], app: &str) -> Option<&'a Rule> {
     rules.iter().find(|rule| rule.app.0.to_lowercase() == app.to_lowercase())
 }
 
+/// Why the rules have no effect on the texts of this sink, where they have none.
+pub(crate) fn idle(sink: Backend, rules: &[Rule]) -> Option<&'static str> {
+    let why = match sink {
+        Backend::Auto | Backend::Type | Backend::Paste | Backend::Uinput => None,
+        Backend::Clipboard => Some("`output.sink` is \"clipboard\", where every text goes"),
+        Backend::Stdout | Backend::File | Backend::Command => {
+            Some("`output.sink` is none that puts texts into windows, such as \"auto\"")
+        }
+    };
+    why.filter(|_| !rules.is_empty())
+}
+
 /// The ways to try, in this order: each when the one before it could not be, and the last one always can where there is
 /// a desktop at all. `uinput` is one where its keyboard has a `layout`.
 pub(crate) fn ways(sink: Backend, rule: Option<&Rule>, layout: bool) -> &'static [Way] {
@@ -110,6 +122,8 @@ mod tests {
         ]
         .map(|(app, sink)| Rule { app: App(app.to_owned()), sink, paste_chord: None })
         .into();
+        assert!(idle(Backend::Auto, &rules).is_none() && idle(Backend::Stdout, &[]).is_none());
+        assert!(idle(Backend::Clipboard, &rules).is_some() && idle(Backend::Stdout, &rules).is_some());
         let auto = ways(Backend::Auto, None, true);
         assert_eq!(auto, [Way::Type, Way::Paste, Way::Uinput, Way::Clipboard]);
         for (sink, app, expected) in [

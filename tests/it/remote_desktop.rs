@@ -226,10 +226,14 @@ fn what_no_window_pastes_stays_in_the_clipboard() {
     assert!(!formats.contains_key("x-kde-passwordManagerHint"), "it is the user's now");
     assert_eq!(portal.keys_down(), [0; 0]);
 
-    let mut daemon = self::daemon(&bus, &state, "heard", "output.desktop = 'portal'\noutput.sink = 'type'");
+    let typing = "output.desktop = 'portal'\noutput.sink = 'type'\n\
+                  output.rules = [{ app = 'Emacs', sink = 'paste' }]";
+    let mut daemon = self::daemon(&bus, &state, "heard", typing);
     let _ = portal.asked();
     take(&mut daemon);
     says(&daemon, "the text is in the clipboard: this portal desktop lacks keys for every character");
+    take(&mut daemon);
+    assert_eq!(daemon.log().matches("`output.rules` have no effect here").count(), 1, "{}", daemon.log());
 }
 
 #[test]

@@ -19,6 +19,16 @@ use crate::kernel::in_the_rig;
 
 const SOON: Duration = Duration::from_secs(60);
 const CTRL: &[KeyCode] = &[KeyCode::KEY_LEFTCTRL];
+const MODIFIERS: [KeyCode; 8] = [
+    KeyCode::KEY_LEFTCTRL,
+    KeyCode::KEY_RIGHTCTRL,
+    KeyCode::KEY_LEFTSHIFT,
+    KeyCode::KEY_RIGHTSHIFT,
+    KeyCode::KEY_LEFTALT,
+    KeyCode::KEY_RIGHTALT,
+    KeyCode::KEY_LEFTMETA,
+    KeyCode::KEY_RIGHTMETA,
+];
 const DEVICE: &str = "/dev/uinput";
 const NOBODY: u32 = 65_534;
 
@@ -145,8 +155,13 @@ fn modifiers(mut keyboard: Uinput) {
     keyboard.rest();
     keyboard.type_text("before ").unwrap();
     reader.expect("before ");
+    for modifier in MODIFIERS {
+        user.press(&[modifier]).unwrap();
+        assert!(!keyboard.hands_free(Duration::from_millis(20)).unwrap(), "{modifier:?}");
+        user.release(&[modifier]).unwrap();
+        assert!(keyboard.hands_free(Duration::ZERO).unwrap(), "{modifier:?}");
+    }
     user.press(CTRL).unwrap();
-    assert!(!keyboard.hands_free(Duration::from_millis(20)).unwrap());
     let error = keyboard.type_text("shortcuts").unwrap_err();
     assert!(matches!(error, OutputError::ModifiersHeld { .. }), "{error}");
     user.release(CTRL).unwrap();

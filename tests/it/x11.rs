@@ -10,6 +10,7 @@ use ptt_output::desktop::{Desktop, PasteChord};
 use ptt_output::{DeskSink, OutputConfig, OutputError, Sink};
 use ptt_tests::rig::{self, Holder, Screen, await_some};
 use rustix::process::Signal;
+use x11rb::protocol::xproto::InputFocus;
 
 use crate::section;
 
@@ -122,6 +123,19 @@ fn two_hundred_characters_take_less_than_a_tenth_of_a_second() {
     ));
     // The fastest: what else the machine does is not what this is about.
     assert!(seen[0] < Duration::from_millis(100), "{seen:?}");
+
+    let mut pasted = Vec::new();
+    for count in 21..=40 {
+        let began = Instant::now();
+        desktop.paste(&format!("{text}\n"), PasteChord::SHIFT_INSERT, LONG).unwrap();
+        assert_eq!(terminal.lines(count)[count - 1], text);
+        pasted.push(began.elapsed());
+    }
+    pasted.sort_unstable();
+    rig::say(&format!(
+        "x11: 200 characters pasted, in the terminal's file after {:.1?} (median of 20, worst {:.1?})",
+        pasted[10], pasted[19]
+    ));
 }
 
 #[test]
@@ -248,6 +262,27 @@ fn a_text_whose_window_lost_the_keyboard_goes_to_the_clipboard() {
     sink.aim(TAKE);
     sink.deliver(TAKE, "for the first\n").unwrap();
     assert_eq!(first.lines(1), ["for the first"]);
+}
+
+#[test]
+fn a_text_that_no_window_would_get_goes_to_the_clipboard() {
+    let screen = screen!("a keyboard that no window has");
+    let terminal = screen.terminal("Typed");
+    let mut sink = sink(&screen, "sink = 'auto'");
+    screen.point((600, 450));
+    let nobodys = [("none", x11rb::NONE), ("the pointer's, in none", u32::from(InputFocus::POINTER_ROOT))];
+    for (what, focus) in nobodys {
+        screen.focus(focus);
+        sink.deliver(TAKE, what).unwrap();
+        assert_eq!(screen.clipboard("UTF8_STRING").unwrap(), what.as_bytes());
+    }
+    // It follows the pointer into a window.
+    screen.point((20, 20));
+    sink.deliver(TAKE, "under the pointer\n").unwrap();
+    screen.point((600, 450));
+    screen.focus(terminal.window());
+    sink.deliver(TAKE, "in the window\n").unwrap();
+    assert_eq!(terminal.lines(2), ["under the pointer", "in the window"]);
 }
 
 #[test]

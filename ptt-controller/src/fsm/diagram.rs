@@ -238,6 +238,7 @@ fn situations() -> Vec<Situation> {
         (waiting, "nothing kept", vec![enable.clone()]),
         (waiting, "audio kept", salvaged),
         (waiting, "a text on its way", handed_out.clone()),
+        (waiting, "a text that is being withdrawn", with(&handed_out, &escape)),
         (waiting, "an undelivered text", with(&handed_out, &undelivered)),
         (StateName::KeyPressed, "not granted yet", pressed.to_vec()),
         (StateName::KeyPressed, "granted", lent.clone()),

@@ -51,7 +51,7 @@ impl Machine {
     }
 
     /// The cancel key. One that is older than the take's press was not meant for it. Whether a text that is on its way was
-    /// still waiting is for the output to say.
+    /// still waiting is for the output to say. However much it throws away, it is heard once.
     pub(super) fn cancel(
         &mut self,
         policy: &Policy,
@@ -66,10 +66,12 @@ impl Machine {
         let is_older = |begun: Moment| at < begun && begun <= now;
         for sent in self.on_the_way.iter().filter(|sent| !is_older(sent.begun)) {
             out.push(OutputCommand::Withdraw { take: sent.take });
+            self.unheard_cancel = true;
         }
         if state.pressed().is_none_or(is_older) {
             return state;
         }
+        self.unheard_cancel = false;
         match state {
             S::Processing(job) => {
                 let take = job.audio.take;

@@ -47,8 +47,16 @@ pub struct EvdevSource {
     hotplug: Hotplug,
     devices: Vec<Device>,
     opened: u32,
+    /// Files of which it was said that they may not be read.
+    denied: Vec<PathBuf>,
     /// What opening found, for the first wait.
     first: Vec<Signal>,
+}
+
+/// A device that may not be read.
+struct Refused {
+    path: PathBuf,
+    name: String,
 }
 
 /// What became of a device file.
@@ -78,30 +86,42 @@ impl EvdevSource {
             hotplug,
             devices: Vec::new(),
             opened: 0,
+            denied: Vec::new(),
             first: Vec::new(),
         };
         let mut first = Vec::new();
         let denied = source.look_at_all(&mut first);
         source.first = first;
-        let of = denied.len() + source.devices.len();
         if source.devices.is_empty() && !denied.is_empty() {
-            return Err(KeyboardError::Denied { names: denied, of });
+            return Err(source.refused(denied));
         }
-        if !denied.is_empty() {
-            warn!("{}", KeyboardError::Denied { names: denied, of });
-        }
+        source.say_denied(denied);
         source.say_what_is_missing();
         Ok(source)
     }
 
-    fn look_at_all(&mut self, signals: &mut Vec<Signal>) -> Vec<String> {
+    fn look_at_all(&mut self, signals: &mut Vec<Signal>) -> Vec<Refused> {
         let mut denied = Vec::new();
         for path in probe::device_files(&self.directory) {
             if let Looked::Denied(name) = self.look_at(&path, signals) {
-                denied.push(name);
+                denied.push(Refused { path, name });
             }
         }
         denied
+    }
+
+    /// Says what to do about devices that may not be read, once for each file.
+    fn say_denied(&mut self, mut denied: Vec<Refused>) {
+        denied.retain(|device| !self.denied.contains(&device.path));
+        if !denied.is_empty() {
+            self.denied.extend(denied.iter().map(|device| device.path.clone()));
+            warn!("{}", self.refused(denied));
+        }
+    }
+
+    fn refused(&self, denied: Vec<Refused>) -> KeyboardError {
+        let of = denied.len() + self.devices.len();
+        KeyboardError::Denied { names: denied.into_iter().map(|device| device.name).collect(), of }
     }
 
     fn look_at(&mut self, path: &Path, signals: &mut Vec<Signal>) -> Looked {
@@ -161,11 +181,15 @@ impl EvdevSource {
     fn plugged(&mut self, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
         for change in self.hotplug.changes()? {
             match change {
-                Change::All => drop(self.look_at_all(signals)),
+                Change::All => {
+                    let denied = self.look_at_all(signals);
+                    self.say_denied(denied);
+                }
                 Change::File { path, new } => match self.look_at(&path, signals) {
                     // udev has not set the permissions of a new file yet; when it does we hear of it.
-                    Looked::Denied(name) if !new => warn!(device = name, "may not read this input device"),
-                    Looked::Denied(_) | Looked::Open | Looked::NotOurs => {}
+                    Looked::Denied(_) if new => self.denied.retain(|said| *said != path),
+                    Looked::Denied(name) => self.say_denied(vec![Refused { path, name }]),
+                    Looked::Open | Looked::NotOurs => {}
                 },
             }
         }

@@ -7,6 +7,7 @@
 //! * The server's times are on our clock in whole milliseconds ([`clock`]), checked when it is opened: latencies that are
 //!   measured from them are up to 1 ms too long. Where the server runs elsewhere an edge is timed when it is read.
 //! * `XQueryKeymap` at opening and, while the chord is held, every 100 ms by the listener; for buttons `XIQueryDevice`.
+//! * A chord that another program has grabbed is heard and named: that program may act on it too.
 //! * With `swallow` a passive grab keeps the chord from the windows ([`swallow`]); what is heard does not depend on it, and
 //!   the server lets go of it when the connection ends.
 //! * A server that dies or hangs is an error, never an exit; the keyboard's actor opens the source again.
@@ -21,7 +22,7 @@ use std::os::fd::AsFd;
 
 use ptt_messages::Moment;
 use rustix::event::{PollFd, PollFlags};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 use x11rb::connection::{Connection as _, SequenceNumber};
 use x11rb::errors::ReplyError;
 use x11rb::protocol::Event;
@@ -153,9 +154,23 @@ impl X11Source {
         Ok(())
     }
 
+    /// Keeps the chords from the windows, where that is wanted, and says which of them are not ours alone.
     fn take_from_windows(&self) -> Result<(), KeyboardError> {
-        if self.swallow {
-            swallow::grab(&self.link, self.root, (self.keyboard, self.pointer), &self.watched, &self.layout)?;
+        let masters = (self.keyboard, self.pointer);
+        let ask = if self.swallow { swallow::grab } else { swallow::look };
+        let owned = match ask(&self.link, self.root, masters, &self.watched, &self.layout) {
+            Err(X11Error::Protocol { reason }) if !self.swallow => {
+                debug!(reason, "whose the chords are is not known");
+                return Ok(());
+            }
+            owned => owned?,
+        };
+        for chord in owned {
+            warn!(
+                chord,
+                "another program has this chord for itself (a shortcut of the desktop?): it is heard all the same, and that \
+                 program may act on it too; free it there, or choose another chord"
+            );
         }
         Ok(())
     }

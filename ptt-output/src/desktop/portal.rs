@@ -143,6 +143,10 @@ impl Desktop for Portal {
         Ok(None)
     }
 
+    fn tells_windows(&self) -> bool {
+        false
+    }
+
     /// No portal tells.
     fn hands_free(&mut self, _limit: Duration) -> Result<bool, OutputError> {
         Ok(true)

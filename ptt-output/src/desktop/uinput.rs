@@ -82,6 +82,10 @@ impl Desktop for Uinput {
         Ok(None)
     }
 
+    fn tells_windows(&self) -> bool {
+        false
+    }
+
     fn hands_free(&mut self, limit: Duration) -> Result<bool, OutputError> {
         self.hands.free_within(limit)
     }

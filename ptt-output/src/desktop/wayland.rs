@@ -125,6 +125,10 @@ impl Desktop for Wayland {
         self.ask(Job::Focus)
     }
 
+    fn tells_windows(&self) -> bool {
+        self.offers.windows
+    }
+
     /// Wayland tells nobody but the focused program which keys are held. What we type does not depend on it: our keyboard
     /// has modifiers of its own.
     fn hands_free(&mut self, _limit: Duration) -> Result<bool, OutputError> {

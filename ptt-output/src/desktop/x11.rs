@@ -68,6 +68,10 @@ impl Desktop for X11 {
         Ok(self.focus.window(&self.conn)?)
     }
 
+    fn nobody_listens(&mut self) -> Result<bool, OutputError> {
+        Ok(self.focus.is_nowhere(&self.conn)?)
+    }
+
     fn hands_free(&mut self, limit: Duration) -> Result<bool, OutputError> {
         Ok(self.focus.hands_free(&self.conn, limit)?)
     }

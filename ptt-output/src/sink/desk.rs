@@ -8,7 +8,8 @@
 //! * A way is followed by the next one only when it has put out nothing. When the connection breaks, a part may be out,
 //!   and the text is kept for `retry` instead.
 //! * A text whose window has lost the keyboard since the release goes to the clipboard, as one does while the user holds
-//!   a modifier, for which `wait` has waited: what would be typed there is not what was meant.
+//!   a modifier, for which `wait` has waited: what would be typed there is not what was meant. So does one that would reach
+//!   no window at all.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -42,6 +43,8 @@ pub struct DeskSink {
     notice: Notice,
     /// Which window had the keyboard at the release of which take, oldest first.
     aims: VecDeque<(TakeId, Window)>,
+    /// It was said that the rules have no effect.
+    doubted: bool,
 }
 
 /// How a text got out.
@@ -65,14 +68,16 @@ impl DeskSink {
         let mut opener = Opener::new(config.desktop, !(uinput_alone || config.sink == Backend::Clipboard));
         let mut sink = Self::on(config, move || opener.open());
         // A desktop that is not there yet is no reason to stop, but a reason to say so.
-        match sink.connection.ready_or_none(can_do_without(config)).map(|there| there.is_none()) {
-            // Readers take time to notice a keyboard, so one that is sure to be needed is there before the first text.
-            Ok(nowhere) if nowhere || uinput_alone => {
-                if let Err(error) = sink.uinput.ready() {
+        match sink.connection.ready_or_none(can_do_without(config)) {
+            Ok(there) => {
+                sink.doubted = doubts_rules(config, there.as_ref());
+                // Readers take time to notice a keyboard, so one that is sure to be needed is there before the first text.
+                if (there.is_none() || uinput_alone)
+                    && let Err(error) = sink.uinput.ready()
+                {
                     warn!("{error}");
                 }
             }
-            Ok(_) => {}
             Err(error) => warn!("{error}; until then texts are kept for `ptt-app retry`"),
         }
         Ok(sink)
@@ -95,6 +100,7 @@ impl DeskSink {
             uinput: Connection { open: uinput, desktop: None },
             notice: Notice::default(),
             aims: VecDeque::new(),
+            doubted: false,
         }
     }
 
@@ -102,6 +108,7 @@ impl DeskSink {
     fn hands_free(&mut self, wanted: &dyn Fn() -> bool) -> Result<(), OutputError> {
         let config = &self.config;
         let mut there = self.connection.ready_or_none(can_do_without(config))?;
+        self.doubted = self.doubted || doubts_rules(config, there.as_ref());
         let app = there.as_ref().and_then(|(_, focus)| focus.as_ref()).map(|window| &window.app);
         let found = app.and_then(|app| rule(&config.rules, app));
         if ways(config.sink, found, config.uinput_layout.is_some()) == [Way::Clipboard] {
@@ -139,6 +146,9 @@ impl DeskSink {
             return done.map(|()| Put { way: Way::Uinput, why: None });
         };
         let found = focus.as_ref().and_then(|window| rule(&config.rules, &window.app));
+        if let (Some(window), None, false) = (&focus, found, config.rules.is_empty()) {
+            debug!(app = window.app, "no rule is for this application");
+        }
         let chord = found.and_then(|rule| rule.paste_chord).or(config.paste_chord);
         let chord = chord.unwrap_or_else(|| desktop.paste_chord());
         let mut ways = ways(config.sink, found, config.uinput_layout.is_some());
@@ -184,6 +194,19 @@ fn can_do_without(config: &OutputConfig) -> bool {
     ways(config.sink, None, config.uinput_layout.is_some()).contains(&Way::Uinput)
 }
 
+/// Says so where the rules can have no effect, because nobody tells which window has the keyboard.
+fn doubts_rules(config: &OutputConfig, there: Option<&Ready<'_>>) -> bool {
+    let told = there.is_some_and(|(desktop, _)| desktop.tells_windows());
+    let doubts = !(told || config.rules.is_empty() || config.sink == Backend::Clipboard);
+    if doubts {
+        warn!(
+            "`output.rules` have no effect here: nobody tells programs which window has the keyboard, so every text goes as \
+             `output.sink` says"
+        );
+    }
+    doubts
+}
+
 /// Types by the keyboard of `uinput`, plugging it in where it is not.
 fn type_by_uinput(uinput: &mut Connection, config: &OutputConfig, text: &str) -> Result<(), OutputError> {
     let (keyboard, _) = uinput.ready()?;
@@ -205,6 +228,9 @@ fn obstacle(
 ) -> Result<Option<OutputError>, OutputError> {
     if !desktop.hands_free(Duration::ZERO)? {
         return Ok(Some(OutputError::ModifiersHeld { limit: config.wait_for_modifiers_ms.millis() }));
+    }
+    if desktop.nobody_listens()? {
+        return Ok(Some(OutputError::NoWindow));
     }
     let Some(aim) = aim else { return Ok(None) };
     let moved = desktop.focus()?.is_none_or(|window| window.id != aim.id);

@@ -184,6 +184,16 @@ impl Screen {
         focus.expect("the server runs").check().expect("the window can have the keyboard");
     }
 
+    /// Moves the pointer to this place.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    pub fn point(&self, (x, y): (i16, i16)) {
+        let root = self.conn.setup().roots[0].root;
+        self.conn.warp_pointer(x11rb::NONE, root, 0, 0, 0, 0, x, y).expect("the server runs");
+        self.sync();
+    }
+
     /// A window that pastes nothing.
     ///
     /// # Panics

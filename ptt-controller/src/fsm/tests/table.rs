@@ -296,7 +296,25 @@ fn escape_withdraws_a_text_that_waits_and_keeps_it() {
         "+100ms press | resources:acquire#2, chime:start#2@1000, stt:load, arm:start_deadline#2, => key_pressed",
         "escape | output:withdraw#1, chime:cancelled#2@1000, recorder:abort#2, stt:abort#2, arm:cancel_deadline#2, \
          => recording_cancelled",
-        "withdrawn#1 | chime:cancelled#1@1000, withdrawn#1",
+        "withdrawn#1 | withdrawn#1 // heard already",
+    ]);
+    // Two texts that wait are one chime, and the next cancel has one of its own.
+    hold(&[
+        &said,
+        "+100ms press | resources:acquire#2, chime:start#2@1000, stt:load, arm:start_deadline#2, => key_pressed",
+        "granted#2 | recorder:start#2@1000",
+        "started#2 | arm:max_duration#2, => recording",
+        "+1s release | recorder:stop#2@2000, output:aim#2, arm:stop_deadline#2, => recording_stopped",
+        "finished#2 | chime:stop#2@2000, stt:transcribe#2, arm:decode_deadline#2, => processing",
+        "text#2 'two' | output:deliver#2 'two', text#2, chime:done#2@2000, resources:release#2, ended:text#2, => idle, \
+         => waiting_for_key",
+        "escape | output:withdraw#1, output:withdraw#2",
+        "withdrawn#1 | chime:cancelled#1@2000, withdrawn#1",
+        "withdrawn#2 | withdrawn#2",
+        "retry | output:deliver#1 'hello', output:deliver#2 'two'",
+        "delivered#1 | delivered#1",
+        "escape | output:withdraw#2",
+        "withdrawn#2 | chime:cancelled#2@2000, withdrawn#2",
     ]);
 }
 

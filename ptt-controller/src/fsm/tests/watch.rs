@@ -34,6 +34,8 @@ pub(super) struct Watch {
     capturing: Option<TakeId>,
     leased: Option<TakeId>,
     transcribing: Option<TakeId>,
+    /// Of the newest cancel no chime was heard yet.
+    unheard: bool,
 }
 
 impl Watch {
@@ -51,6 +53,7 @@ impl Watch {
             capturing: None,
             leased: None,
             transcribing: None,
+            unheard: false,
         }
     }
 
@@ -110,6 +113,7 @@ impl Watch {
 
     /// What an answer that was not ignored closes.
     fn heard(&mut self, input: &Input, effects: &Effects) {
+        self.unheard |= matches!(input, Input::Keyboard(K::Cancelled { .. }));
         if effects.is_empty() {
             return;
         }
@@ -173,6 +177,9 @@ impl Watch {
                 }
                 Effect::Feedback(FeedbackCommand::Play { take, chime: Chime::Start, .. }) => {
                     self.takes.entry(*take).or_insert(None);
+                }
+                Effect::Feedback(FeedbackCommand::Play { chime: Chime::Cancelled, .. }) => {
+                    assert!(std::mem::take(&mut self.unheard), "I8: a cancel is heard once");
                 }
                 Effect::Output(OutputCommand::Deliver { take, text, .. }) => {
                     self.goes_out(before, input, *take, text)

@@ -4,15 +4,19 @@
 //! would be gone from every window. While a grabbed key is held the server gives no other key to windows either. It lets go
 //! of all grabs when the connection ends, however this program ends.
 
-use tracing::warn;
+use x11rb::errors::ReplyError;
+use x11rb::protocol::ErrorKind;
 use x11rb::protocol::xinput::{self, ConnectionExt as _, GrabMode22, GrabOwner, GrabType, XIEventMask};
-use x11rb::protocol::xproto::{ConnectionExt as _, GrabMode, GrabStatus, Window};
+use x11rb::protocol::xproto::{ConnectionExt as _, GrabMode, GrabStatus, ModMask, Window};
 use x11rb::{CURRENT_TIME, NONE};
 
 use super::error::X11Error;
 use super::layout::Layout;
 use super::link::Link;
 use crate::chord::{Slot, Slots, Watched, WatchedChord};
+
+/// The session's keyboard and pointer.
+type Masters = (xinput::DeviceId, xinput::DeviceId);
 
 /// What is to be grabbed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,27 +55,64 @@ fn plan(watched: &Watched, chord: &WatchedChord) -> Result<Plan, X11Error> {
     }
 }
 
-/// Grabs what the chords need. That another program has one already is logged, and the chord is heard all the same.
+/// Grabs what the chords need, and gives those that another program has for itself. They are heard all the same.
 ///
 /// # Errors
 /// [`plans`]', or the connection's.
 pub fn grab(
     link: &Link,
     root: Window,
-    (keyboard, pointer): (xinput::DeviceId, xinput::DeviceId),
+    masters: Masters,
     watched: &Watched,
     layout: &Layout,
-) -> Result<(), X11Error> {
-    plans(watched)?.iter().try_for_each(|plan| grab_one(link, root, (keyboard, pointer), plan, layout))
+) -> Result<Vec<String>, X11Error> {
+    grab_all(link, root, masters, plans(watched)?, layout)
 }
 
+/// The chords that another program has for itself, of those that can be grabbed. Nothing stays grabbed.
+///
+/// # Errors
+/// The connection's.
+pub fn look(
+    link: &Link,
+    root: Window,
+    masters: Masters,
+    watched: &Watched,
+    layout: &Layout,
+) -> Result<Vec<String>, X11Error> {
+    let plans = watched.chords().iter().filter_map(|chord| plan(watched, chord).ok()).collect();
+    // A desktop that starts at this very moment is not to find its shortcuts taken.
+    link.grab_server()?.check()?;
+    let taken = grab_all(link, root, masters, plans, layout);
+    let_go(link, root, masters)?;
+    link.ungrab_server()?.check()?;
+    taken
+}
+
+fn grab_all(
+    link: &Link,
+    root: Window,
+    masters: Masters,
+    plans: Vec<Plan>,
+    layout: &Layout,
+) -> Result<Vec<String>, X11Error> {
+    let mut taken = Vec::new();
+    for plan in plans {
+        if !grab_one(link, root, masters, &plan, layout)? {
+            taken.push(plan.chord);
+        }
+    }
+    Ok(taken)
+}
+
+/// Whether nobody else has it.
 fn grab_one(
     link: &Link,
     root: Window,
-    (keyboard, pointer): (xinput::DeviceId, xinput::DeviceId),
+    (keyboard, pointer): Masters,
     plan: &Plan,
     layout: &Layout,
-) -> Result<(), X11Error> {
+) -> Result<bool, X11Error> {
     let number_in = |list: &[(u8, Slot)], wanted| {
         list.iter().find(|(_, slot)| *slot == wanted).map(|(number, _)| *number)
     };
@@ -81,14 +122,12 @@ fn grab_one(
             (pointer, GrabType::BUTTON, number_in(layout.buttons(), plan.key).expect("a layout has all keys"))
         }
     };
-    let states = if plan.with.is_empty() {
-        vec![ANY_MODIFIER]
-    } else {
-        let map = link.get_modifier_mapping()?.reply()?;
-        let of = |number: u8| modifiers_of(number, &map.keycodes);
-        let with = plan.with.iter().filter_map(|slot| number_in(layout.keys(), slot));
-        states(with.map(of).fold(0, |all, bits| all | bits), &LOCKS.map(of))
-    };
+    let map = link.get_modifier_mapping()?.reply()?;
+    let of = |number: u8| modifiers_of(number, &map.keycodes);
+    let with = plan.with.iter().filter_map(|slot| number_in(layout.keys(), slot));
+    let exact = states(with.map(of).fold(0, |all, bits| all | bits), &LOCKS.map(of));
+    let is_free = device == pointer || is_free(link, root, number, &exact)?;
+    let states = if plan.with.is_empty() { vec![ANY_MODIFIER] } else { exact };
     let (mode, owner) = (GrabMode22::ASYNC, GrabOwner::NO_OWNER);
     // While a grab lasts the server tells its owner raw events by the grab's mask only.
     let mask = [u32::from(
@@ -114,25 +153,36 @@ fn grab_one(
         )?
         .reply()?
         .modifiers;
-    if refused.iter().any(|state| state.status != GrabStatus::SUCCESS) {
-        warn!(
-            chord = plan.chord,
-            "another program has this chord for itself (a shortcut of the desktop?): it is heard all the same, and that \
-             program acts on it too; free it there, or choose another chord"
-        );
+    Ok(is_free && refused.iter().all(|state| state.status == GrabStatus::SUCCESS))
+}
+
+/// Whether no other program has grabbed the key in the way from before XInput 2, as most window managers do: grabs of
+/// the two kinds do not exclude each other.
+fn is_free(link: &Link, root: Window, number: u8, states: &[u32]) -> Result<bool, X11Error> {
+    let grabs: Vec<_> = states
+        .iter()
+        .map(|state| {
+            let state = ModMask::from(u16::try_from(*state).expect("the eight modifiers are the low bits"));
+            link.grab_key(false, root, state, number, GrabMode::ASYNC, GrabMode::ASYNC)
+        })
+        .collect::<Result<_, _>>()?;
+    let mut free = true;
+    for grab in grabs {
+        match grab.check() {
+            Ok(()) => {}
+            Err(ReplyError::X11Error(error)) if error.error_kind == ErrorKind::Access => free = false,
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(())
+    link.ungrab_key(number, root, ModMask::ANY)?.check()?;
+    Ok(free)
 }
 
 /// Gives everything back.
 ///
 /// # Errors
 /// The connection's.
-pub fn let_go(
-    link: &Link,
-    root: Window,
-    (keyboard, pointer): (xinput::DeviceId, xinput::DeviceId),
-) -> Result<(), X11Error> {
+pub fn let_go(link: &Link, root: Window, (keyboard, pointer): Masters) -> Result<(), X11Error> {
     for (device, kind) in [(keyboard, GrabType::KEYCODE), (pointer, GrabType::BUTTON)] {
         link.xinput_xi_passive_ungrab_device(root, ANY_KEY, device, kind, &[ANY_MODIFIER])?.check()?;
     }

@@ -376,6 +376,8 @@ fn a_chord_that_another_program_owns_is_heard_all_the_same() {
         hand.set(&["F13"], false);
         assert!(matches!(ear.next(), ChordEvent::Released { .. }));
     }
+    desktop.ungrab_key(191, root, ModMask::ANY).unwrap().check().unwrap();
+
     let mut two = config("chord = 'F13'\nswallow = true");
     two.profiles = vec![ProfileChord {
         profile: Profile(1),
@@ -385,6 +387,58 @@ fn a_chord_that_another_program_owns_is_heard_all_the_same() {
     let error = open(&server, &two).unwrap_err();
     assert_eq!(error.kind(), FaultKind::Misconfigured, "{error}");
     assert!(error.to_string().contains("Down+Right"), "it names the chord: {error}");
+}
+
+type Masters = (xinput::DeviceId, xinput::DeviceId);
+type Ask = fn(&Link, xproto::Window, Masters, &Watched, &Layout) -> Result<Vec<String>, X11Error>;
+
+#[test]
+fn a_chord_that_another_program_owns_is_named() {
+    let Some(server) = Server::start(&[]) else { return };
+    let source = open(&server, &several()).unwrap();
+    let desktop = server.client();
+    let root = desktop.setup().roots[0].root;
+    let masters = (source.keyboard, source.pointer);
+    let owned = |ask: Ask| -> Vec<String> {
+        let owned = ask(&source.link, source.root, masters, &source.watched, &source.layout).unwrap();
+        swallow::let_go(&source.link, source.root, masters).unwrap();
+        owned
+    };
+    let mode = GrabMode::ASYNC;
+    for (number, state, chords) in [
+        (191, ModMask::from(0_u16), &["F13"][..]),
+        (191, ModMask::M2, &["F13"]),
+        (191, ModMask::CONTROL, &[]),
+        (65, ModMask::CONTROL, &["LeftCtrl+Space"]),
+        (65, ModMask::CONTROL | ModMask::SHIFT | ModMask::LOCK, &["LeftCtrl+Space+LeftShift"]),
+        (65, ModMask::ANY, &["LeftCtrl+Space", "LeftCtrl+Space+LeftShift"]),
+        (66, ModMask::ANY, &[]),
+    ] {
+        // That it can is also a proof that we have let go.
+        desktop.grab_key(true, root, state, number, mode, mode).unwrap().check().unwrap();
+        assert_eq!(owned(swallow::look), chords, "{number} {state:?}");
+        assert_eq!(owned(swallow::grab), chords, "{number} {state:?}");
+        desktop.ungrab_key(number, root, ModMask::ANY).unwrap().check().unwrap();
+    }
+    let (kind, owner) = (xinput::GrabType::KEYCODE, GrabOwner::NO_OWNER);
+    let grab = desktop
+        .xinput_xi_passive_grab_device(
+            CURRENT_TIME,
+            root,
+            NONE,
+            65,
+            source.keyboard,
+            kind,
+            xinput::GrabMode22::ASYNC,
+            mode,
+            owner,
+            &[u32::from(XIEventMask::KEY_PRESS)],
+            &[4],
+        )
+        .unwrap();
+    assert!(grab.reply().unwrap().modifiers.is_empty());
+    assert_eq!(owned(swallow::look), ["LeftCtrl+Space"]);
+    assert_eq!(owned(swallow::grab), ["LeftCtrl+Space"]);
 }
 
 #[test]

@@ -133,7 +133,12 @@ mod tests {
             // A power button, a mouse, nothing.
             ("10000000000000 0\n", false),
             ("ff0000 0 0 0 0\n", false),
+            // The right one alone, the left one alone, and as many words as a keyboard has with nothing in the lowest.
+            ("200000000 0\n", false),
+            ("20000000\n", true),
+            ("402000000 3803078f800d001 feffffdfffefffff 0\n", false),
             ("", false),
+            ("no number\n", false),
         ] {
             assert_eq!(has_control(bits), is, "{bits}");
         }

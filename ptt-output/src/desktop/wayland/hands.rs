@@ -46,6 +46,8 @@ pub struct Offers {
     pub keyboard: bool,
     /// Whether they may use the clipboard.
     pub clipboard: bool,
+    /// Whether they are told which window has the focus.
+    pub windows: bool,
 }
 
 /// What the clipboard is reached by.
@@ -91,6 +93,7 @@ impl Hands {
         Offers {
             keyboard: self.keyboard.is_some(),
             clipboard: self.client.seat().is_some() && Manager::is_offered(&self.client),
+            windows: Toplevels::are_told(&self.client),
         }
     }
 

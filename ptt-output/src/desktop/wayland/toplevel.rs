@@ -32,7 +32,12 @@ struct Toplevel {
 }
 
 impl Toplevels {
-    /// Has the compositor tell of windows, if it does that at all.
+    /// Whether the compositor tells of windows at all.
+    pub fn are_told(client: &Client) -> bool {
+        client.has::<Manager>()
+    }
+
+    /// Has the compositor tell of windows, if it does that.
     pub fn watch(client: &mut Client) -> Result<(), OutputError> {
         let _: Option<Manager> = client.bind(1..=3, ());
         // The first answer brings the windows, the next what there is to know of them.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use x11rb::connection::Connection;
-use x11rb::protocol::xproto::{Atom, AtomEnum, ConnectionExt as _, Window as XWindow};
+use x11rb::protocol::xproto::{Atom, AtomEnum, ConnectionExt as _, InputFocus, Window as XWindow};
 
 use super::Broken;
 use super::link::Link;
@@ -55,6 +55,18 @@ impl Focus {
             at = tree.parent;
         }
         Ok(Some(Window { id: focused.into(), app: String::new() }))
+    }
+
+    /// Whether no window has the keyboard: none was given it, or the pointer, which it follows then, is in none.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn is_nowhere(&self, conn: &Link) -> Result<bool, Broken> {
+        let root = conn.setup().roots[0].root;
+        let (focus, pointer) = (conn.get_input_focus()?, conn.query_pointer(root)?);
+        let (focus, under_pointer) = (focus.reply()?.focus, pointer.reply()?.child);
+        let follows = focus == root || focus == InputFocus::POINTER_ROOT.into();
+        Ok(focus == x11rb::NONE || follows && under_pointer == x11rb::NONE)
     }
 
     /// The range of numbers of the client that has the keyboard, to tell its requests from others'.

@@ -14,6 +14,8 @@ struct State {
     done: Vec<String>,
     focus: Option<Window>,
     held: bool,
+    nobody: bool,
+    mute: bool,
     fails: Vec<Failing>,
     opened: usize,
 }
@@ -42,6 +44,14 @@ impl Desktop for Fake {
             Some(at) => Err(state.fails.remove(at).1()),
             None => Ok(state.focus.clone()),
         }
+    }
+
+    fn tells_windows(&self) -> bool {
+        !self.0.lock().unwrap().mute
+    }
+
+    fn nobody_listens(&mut self) -> Result<bool, OutputError> {
+        Ok(self.0.lock().unwrap().nobody)
     }
 
     fn hands_free(&mut self, _: Duration) -> Result<bool, OutputError> {
@@ -147,6 +157,38 @@ fn a_held_modifier_and_another_window_send_the_text_to_the_clipboard() {
         sink.deliver(TAKE, "text").unwrap();
         assert_eq!(state.lock().unwrap().done, [expected], "{config} {held} {moved}");
     }
+}
+
+#[test]
+fn a_text_that_would_reach_nobody_goes_to_the_clipboard() {
+    let (mut sink, desktop, uinput) = with_uinput("term", "sink = \"auto\"\nuinput_layout = \"us\"");
+    desktop.lock().unwrap().nobody = true;
+    sink.deliver(TAKE, "text").unwrap();
+    assert_eq!(desktop.lock().unwrap().done, ["copy text"]);
+    assert!(uinput.lock().unwrap().done.is_empty());
+}
+
+#[test]
+fn rules_are_doubted_where_nobody_tells_which_window_has_the_keyboard() {
+    let rules = "[[rules]]\napp = \"term\"\nsink = \"paste\"";
+    for (config, mute, doubted) in [
+        ("sink = \"auto\"", true, false),
+        (&format!("sink = \"auto\"\n{rules}"), false, false),
+        (&format!("sink = \"auto\"\n{rules}"), true, true),
+        // That is said elsewhere.
+        (&format!("sink = \"clipboard\"\n{rules}"), true, false),
+    ] {
+        let (mut sink, state) = on("term", config);
+        state.lock().unwrap().mute = mute;
+        for _ in 0..2 {
+            sink.wait(&|| true).unwrap();
+            assert_eq!(sink.doubted, doubted, "{config} {mute}");
+        }
+    }
+    let (mut sink, _, _) = with_uinput("", &format!("sink = \"auto\"\nuinput_layout = \"us\"\n{rules}"));
+    sink.connection.open = Box::new(|| Err(OutputError::NoDesktop));
+    sink.wait(&|| true).unwrap();
+    assert!(sink.doubted, "a console has no windows");
 }
 
 #[test]

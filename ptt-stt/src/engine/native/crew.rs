@@ -95,9 +95,18 @@ mod tests {
     #[test]
     fn every_thread_has_as_many_pieces() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-        for (threads, rows, each) in
-            [(1, 20, 24), (1, 96, 48), (1, 100, 34), (2, 100, 25), (2, 312, 39), (2, 1_500, 47)]
-        {
+        for (threads, rows, each) in [
+            (1, 20, 24),
+            (1, 96, 48),
+            (1, 97, 33),
+            (1, 100, 34),
+            (2, 96, 24),
+            (2, 100, 25),
+            (2, 193, 33),
+            (2, 312, 39),
+            (2, 1_500, 47),
+            (9, 96, 24),
+        ] {
             let threads = Threads::new(threads);
             let crew = Crew::new(&pool, &threads, &|| false);
             assert_eq!(crew.rows_each(rows), each, "{threads:?} {rows}");
