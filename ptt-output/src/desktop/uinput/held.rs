@@ -135,6 +135,7 @@ mod tests {
             ("ff0000 0 0 0 0\n", false),
             // The right one alone, the left one alone, and as many words as a keyboard has with nothing in the lowest.
             ("200000000 0\n", false),
+            ("dfffffff\n", false),
             ("20000000\n", true),
             ("402000000 3803078f800d001 feffffdfffefffff 0\n", false),
             ("", false),

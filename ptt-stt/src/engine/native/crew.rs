@@ -97,6 +97,7 @@ mod tests {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         for (threads, rows, each) in [
             (1, 20, 24),
+            (1, 48, 48),
             (1, 96, 48),
             (1, 97, 33),
             (1, 100, 34),
@@ -105,7 +106,7 @@ mod tests {
             (2, 193, 33),
             (2, 312, 39),
             (2, 1_500, 47),
-            (9, 96, 24),
+            (9, 312, 39),
         ] {
             let threads = Threads::new(threads);
             let crew = Crew::new(&pool, &threads, &|| false);

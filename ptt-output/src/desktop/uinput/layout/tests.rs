@@ -32,6 +32,7 @@ fn characters_are_where_the_layout_has_them() {
         // Of several places the one with the least to hold, in the main block where there is one.
         ("gb", "@{|", "^40 ^26 ~41"),
         ("us(altgr-intl)", "aé", "30 ~18"),
+        ("de", "Ω", "^~16"),
         ("de", "yz-/", "44 21 53 ^8"),
         ("de", "Yz!@", "^44 21 ^2 ~16"),
         ("de", "äÖüß", "40 ^39 26 12"),
@@ -72,7 +73,7 @@ fn a_layout_that_xkb_does_not_have_is_said_to_be_none() {
         let error = Layout::load(&name.to_owned().try_into().unwrap()).unwrap_err();
         assert!(error.to_string().contains(&format!("`{name}`")), "{error}");
     }
-    for bad in ["", "us,de", "../de", "de(", "de()", "(x)", "de(a)b", "de nodeadkeys"] {
+    for bad in ["", "us,de", "../de", "de(", "de()", "de(../us)", "(x)", "de(a)b", "de nodeadkeys"] {
         let error = LayoutName::try_from(bad.to_owned()).unwrap_err();
         assert!(error.to_string().contains("de(nodeadkeys)"), "{error}");
     }
