@@ -32,8 +32,8 @@ pub struct Window {
 
 /// A connection to a windowing system. Lives on the delivering thread, so it may block, within the limits given.
 ///
-/// After [`OutputError::DesktopLost`] it is of no use any more: the sink drops it and opens another one for the next
-/// text. Every other error leaves it usable.
+/// After [`OutputError::DesktopLost`], of the keyboard of `uinput` [`OutputError::KeyboardLost`], it is of no use any more: the
+/// sink drops it and opens another one for the next text. Every other error leaves it usable.
 pub trait Desktop: Send {
     /// "x11", "wayland", "portal", "uinput": for messages.
     fn name(&self) -> &'static str;
@@ -61,7 +61,7 @@ pub trait Desktop: Send {
     /// tell.
     ///
     /// # Errors
-    /// [`OutputError::DesktopLost`].
+    /// [`OutputError::DesktopLost`], [`OutputError::KeyboardDenied`].
     fn hands_free(&mut self, limit: Duration) -> Result<bool, OutputError>;
 
     /// The keys that paste where the user names none.
@@ -69,21 +69,23 @@ pub trait Desktop: Send {
         PasteChord::SHIFT_INSERT
     }
 
-    /// Types at the cursor, in any layout, whatever Caps Lock is. Every key goes down and up in one flush. A line break
-    /// is the Return key: the sink has made spaces of those the user did not ask for.
+    /// Types at the cursor, in any layout, whatever Caps Lock is; the keyboard of `uinput` in its own layout only, and not while
+    /// Caps Lock is on. Every key goes down and up in one flush. A line break is the Return key: the sink has made spaces of
+    /// those the user did not ask for.
     ///
     /// # Errors
-    /// [`OutputError::Untypable`] and [`OutputError::NotOffered`] before any key; [`OutputError::DesktopLost`] when a
-    /// part may be out.
+    /// Before any key [`OutputError::Untypable`] and [`OutputError::NotOffered`], of `uinput` [`OutputError::NotInLayout`],
+    /// [`OutputError::CapsLock`], [`OutputError::ModifiersHeld`] and [`OutputError::KeyboardDenied`]. When a part may be out
+    /// [`OutputError::DesktopLost`], of `uinput` [`OutputError::KeyboardLost`] and [`OutputError::HeldMidway`].
     fn type_text(&mut self, text: &str) -> Result<(), OutputError>;
 
     /// Takes the clipboard, sends the chord, waits until the focused application took the text, and gives the old
     /// content back in all its formats, if the clipboard is still ours then. The giving back may go on after the return.
     ///
     /// # Errors
-    /// [`OutputError::NotTaken`] when nobody took the text within `limit`: it stays in the clipboard then.
-    /// [`OutputError::NotOffered`], [`OutputError::Portal`], [`OutputError::ClipboardBusy`]; [`OutputError::DesktopLost`]
-    /// and [`OutputError::PortalLost`] when it may be out.
+    /// [`OutputError::NotTaken`] when nobody took the text within `limit`: it stays in the clipboard then, and may still be taken.
+    /// [`OutputError::ClipboardBusy`], maybe after the chord. [`OutputError::NotOffered`] and [`OutputError::Portal`] before it;
+    /// [`OutputError::DesktopLost`] and [`OutputError::PortalLost`] when the text may be out.
     fn paste(&mut self, text: &str, chord: PasteChord, limit: Duration) -> Result<(), OutputError>;
 
     /// Leaves the text in the clipboard, served for as long as nobody else takes it and the daemon lives.

@@ -113,15 +113,15 @@ pub enum OutputError {
     /// The connection broke; a part of the text may be out.
     #[error("the connection to the {desktop} desktop broke ({reason}); it is made anew for the next text")]
     DesktopLost {
-        /// "x11", "wayland", "portal" or "uinput".
+        /// "x11" or "wayland".
         desktop: &'static str,
         /// What the connection said.
         reason: String,
     },
-    /// The desktop lacks what this way needs.
+    /// The desktop, or the keyboard of `uinput`, lacks what this way needs. Nothing was put out.
     #[error("this {desktop} desktop lacks {what}")]
     NotOffered {
-        /// "x11", "wayland" or "portal".
+        /// "x11", "wayland", "portal" or "uinput".
         desktop: &'static str,
         /// What it lacks, and what helps.
         what: &'static str,
@@ -184,7 +184,23 @@ pub enum OutputError {
     /// Caps Lock is on.
     #[error("Caps Lock is on, and whether that counts for made keyboards differs; switch it off")]
     CapsLock,
-    /// The chord was sent and nobody took the text.
+    /// The keyboard of `uinput` broke; a part of the text may be out.
+    #[error(
+        "the keyboard that was made by /dev/uinput broke ({reason}), and a part of the text may be typed; it is made anew for the next text"
+    )]
+    KeyboardLost {
+        /// What the system said.
+        reason: String,
+    },
+    /// The user holds a modifier in the middle of a text; a part of it is out.
+    #[error(
+        "a modifier key was held for {limit:?} in the middle of the text, so only its beginning is typed; let go, and remove that"
+    )]
+    HeldMidway {
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// The chord was sent and nobody took the text; somebody still may.
     #[error(
         "the window did not paste within {limit:?}; set the chord it pastes by in `output.paste_chord` or a rule"
     )]
@@ -192,7 +208,7 @@ pub enum OutputError {
         /// How long it had.
         limit: Duration,
     },
-    /// The clipboard could not be taken.
+    /// The clipboard could not be taken, or was taken from us before the text was, maybe after the chord.
     #[error("the clipboard could not be taken within {limit:?}; see which program holds it")]
     ClipboardBusy {
         /// How long it took at least.
@@ -280,16 +296,42 @@ impl OutputError {
             | Self::NoDesktop
             | Self::NoDisplay { .. }
             | Self::DesktopLost { .. }
+            | Self::KeyboardLost { .. }
             | Self::NoUinput => FaultKind::Gone,
             Self::Denied { .. } | Self::UinputDenied | Self::KeyboardDenied { .. } => FaultKind::Denied,
             Self::Portal(error) | Self::PortalLost(error) => error.kind(),
             Self::QueueFull { .. }
             | Self::ClipboardBusy { .. }
             | Self::ModifiersHeld { .. }
+            | Self::HeldMidway { .. }
             | Self::CapsLock
             | Self::NoWindow
             | Self::FocusMoved => FaultKind::Busy,
         }
+    }
+
+    /// Whether a part of the text may be in the window.
+    pub(crate) const fn may_be_out(&self) -> bool {
+        matches!(
+            self,
+            Self::DesktopLost { .. }
+                | Self::PortalLost(_)
+                | Self::KeyboardLost { .. }
+                | Self::HeldMidway { .. }
+        )
+    }
+
+    /// Whether keys of another way would be wrong too, though nothing is out: they would not mean the text or not go where it was
+    /// meant for, or the window may still paste it.
+    pub(crate) const fn bars_keys(&self) -> bool {
+        matches!(
+            self,
+            Self::ModifiersHeld { .. }
+                | Self::FocusMoved
+                | Self::NoWindow
+                | Self::NotTaken { .. }
+                | Self::ClipboardBusy { .. }
+        )
     }
 
     /// The fault of a delivery: beside the reason it says how to get at the text.

@@ -43,18 +43,17 @@ pub use sink::{CommandSink, DeskSink, FileSink, Sink, StdoutSink};
 /// What is wrong with the configured sink and can be seen before the first text: no command, a file in a directory
 /// that is not there.
 pub fn spawn(config: &OutputConfig, events: Port<OutputEvent>) -> Result<Port<OutputCommand>, OutputError> {
+    let outputs = || iter::once(config).chain(&config.profiles);
     // A rule of everybody's may be one profile's only.
-    let mut idle = iter::once(config).chain(&config.profiles).map(|line| rule::idle(line.sink, &line.rules));
+    let mut idle = outputs().map(|line| rule::idle(line.sink, &line.rules));
     if let Some(Some(why)) = idle.next()
         && idle.all(|other| other.is_some())
     {
         warn!("`output.rules` have no effect: {why}");
     }
-    let mut lines = vec![Line::open(config, sink::open(config)?)?];
-    for profile in &config.profiles {
-        lines.push(Line::open(profile, sink::open(profile)?)?);
-    }
-    start(lines, events)
+    let mut connections = sink::Connections::of(outputs());
+    let lines = outputs().map(|output| Line::open(output, sink::open(output, &mut connections)?));
+    start(lines.collect::<Result<_, _>>()?, events)
 }
 
 /// As [`spawn`], with a sink of your own for the texts of all profiles; of the configuration only what becomes of a text

@@ -20,7 +20,7 @@ use crate::metrics::{
 };
 use crate::post::Post;
 use crate::shape::Shaper;
-use crate::sink::Sink;
+use crate::sink::{AIMS, Sink};
 use crate::ticket::Ticket;
 
 /// How many texts may wait. A person makes one in a few seconds; this many means that the sink stands still.
@@ -33,7 +33,12 @@ const REST: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 enum Task {
     Aim(TakeId, Profile),
-    Deliver(Job, Ticket),
+    /// `aimed`: what was aimed at for it counts, because it was not asked for before.
+    Deliver {
+        job: Job,
+        ticket: Ticket,
+        aimed: bool,
+    },
 }
 
 /// A text that waits for the sink.
@@ -52,6 +57,8 @@ pub(crate) struct Queue {
     waiting: Arc<AtomicUsize>,
     /// Of the texts that may still be withdrawn.
     tickets: VecDeque<(TakeId, Ticket)>,
+    /// The takes that were aimed for and whose text was not asked for yet.
+    aimed: VecDeque<TakeId>,
     length: Gauge,
 }
 
@@ -65,12 +72,23 @@ impl Queue {
             .name("ptt-output".to_owned())
             .spawn(move || thread.run(&inbox))
             .map_err(|source| OutputError::NoThread { source })?;
-        Ok(Self { tasks, waiting, tickets: VecDeque::new(), length: gauge!(QUEUE_LENGTH) })
+        Ok(Self {
+            tasks,
+            waiting,
+            tickets: VecDeque::new(),
+            aimed: VecDeque::new(),
+            length: gauge!(QUEUE_LENGTH),
+        })
     }
 
     /// Has the sink aim. Never blocks; where the thread stands still, the text goes out without an aim.
-    pub fn aim(&self, take: TakeId, profile: Profile) {
-        let _ = self.tasks.try_send(Task::Aim(take, profile));
+    pub fn aim(&mut self, take: TakeId, profile: Profile) {
+        if self.tasks.try_send(Task::Aim(take, profile)).is_ok() {
+            if self.aimed.len() == AIMS {
+                self.aimed.pop_front();
+            }
+            self.aimed.push_back(take);
+        }
     }
 
     /// Hands a text over. Never blocks.
@@ -78,7 +96,9 @@ impl Queue {
         // Counted before it is sent: the thread may be done with it before `try_send` returns.
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed) + 1;
         let (take, ticket) = (job.take, Ticket::default());
-        let refused = match self.tasks.try_send(Task::Deliver(job, ticket.clone())) {
+        let at = self.aimed.iter().position(|aimed| *aimed == take);
+        let aimed = at.and_then(|at| self.aimed.remove(at)).is_some();
+        let refused = match self.tasks.try_send(Task::Deliver { job, ticket: ticket.clone(), aimed }) {
             Ok(()) => {
                 self.tickets.retain(|(_, ticket)| ticket.waits());
                 self.tickets.push_back((take, ticket));
@@ -185,7 +205,10 @@ impl Thread {
             let task = if tired { inbox.recv_timeout(REST) } else { inbox.recv().map_err(Into::into) };
             match task {
                 Ok(Task::Aim(take, profile)) => self.line(profile).sink.aim(take),
-                Ok(Task::Deliver(job, ticket)) => {
+                Ok(Task::Deliver { job, ticket, aimed }) => {
+                    if !aimed {
+                        self.line(job.profile).sink.unaim(job.take);
+                    }
                     self.job(&job, &ticket);
                     tired = true;
                 }

@@ -89,8 +89,8 @@ pub(crate) fn idle(sink: Backend, rules: &[Rule]) -> Option<&'static str> {
     why.filter(|_| !rules.is_empty())
 }
 
-/// The ways to try, in this order: each when the one before it could not be, and the last one always can where there is
-/// a desktop at all. `uinput` is one where its keyboard has a `layout`.
+/// The ways to try, in this order: each when the one before it has put out nothing, and keys only when nothing that it left
+/// behind can come out later. The last one is the clipboard. `uinput` is one where its keyboard has a `layout`.
 pub(crate) fn ways(sink: Backend, rule: Option<&Rule>, layout: bool) -> &'static [Way] {
     match (rule.map(|rule| rule.sink), sink) {
         (_, Backend::Clipboard) | (Some(Way::Clipboard), _) => &[Way::Clipboard],

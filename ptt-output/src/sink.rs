@@ -10,12 +10,16 @@ mod stdout;
 use ptt_messages::TakeId;
 
 pub use command::CommandSink;
+pub(crate) use desk::Connections;
 pub use desk::DeskSink;
 pub use file::FileSink;
 pub use stdout::StdoutSink;
 
 use crate::config::{Backend, OutputConfig};
 use crate::error::OutputError;
+
+/// So many takes can be between their release and their text.
+pub(crate) const AIMS: usize = 16;
 
 /// Where texts end up. Lives on the delivering thread, so it may block, within its own time limit.
 pub trait Sink: Send {
@@ -24,6 +28,10 @@ pub trait Sink: Send {
 
     /// The key of this take went up: a sink that puts texts into windows notes which one has the keyboard.
     fn aim(&mut self, _: TakeId) {}
+
+    /// The text of this take is asked for again: that is meant for the window that has the keyboard then, and what was noted by
+    /// [`Self::aim`] is to be forgotten.
+    fn unaim(&mut self, _: TakeId) {}
 
     /// Waits for what stands in the way of the next text, such as modifiers that the user holds, within the sink's own time
     /// limit and for as long as the text is `wanted`: until the end of this it can be withdrawn. Comes before each
@@ -49,7 +57,10 @@ pub trait Sink: Send {
 ///
 /// # Errors
 /// What is wrong with it and can be seen before the first text.
-pub(crate) fn open(config: &OutputConfig) -> Result<Box<dyn Sink>, OutputError> {
+pub(crate) fn open(
+    config: &OutputConfig,
+    connections: &mut Connections,
+) -> Result<Box<dyn Sink>, OutputError> {
     let limit = config.limit_ms.millis();
     Ok(match config.sink {
         Backend::Stdout => Box::new(StdoutSink::open(limit)?),
@@ -58,7 +69,7 @@ pub(crate) fn open(config: &OutputConfig) -> Result<Box<dyn Sink>, OutputError> 
         }
         Backend::Command => Box::new(CommandSink::open(&config.command, config.command_limit_ms.millis())?),
         Backend::Type | Backend::Paste | Backend::Uinput | Backend::Clipboard | Backend::Auto => {
-            Box::new(DeskSink::open(config)?)
+            Box::new(DeskSink::open(config, connections)?)
         }
     })
 }

@@ -94,6 +94,36 @@ fn a_text_in_any_script_is_pasted_and_the_clipboard_comes_back() {
 }
 
 #[test]
+fn all_profiles_share_one_session() {
+    let Some((bus, state)) = rigs("profiles that share a session of the portal") else { return };
+    let portal = MockRemoteDesktop::join(&bus, WILLING, theirs());
+    let profiles = "\nstt.language = 'en'\n[[profile]]\nname = 'german'\nlanguage = 'de'\n\
+                    [[profile]]\nname = 'kept'\n[profile.output]\nsink = 'clipboard'\n";
+    let mut daemon = daemon(&bus, &state, "in {language}", &(PORTAL.to_owned() + profiles));
+    let _ = portal.asked();
+    take(&mut daemon);
+    assert_eq!(portal.pasted(), "in en ");
+    came_back(&portal, &theirs());
+    let take_of = |daemon: &mut Daemon, profile: &str| {
+        daemon.listening();
+        let pressed = DaemonBuilder::new().beside(daemon).run(&["press", "--profile", profile]);
+        assert!(pressed.status.success(), "{}", daemon.log());
+        std::thread::sleep(Duration::from_millis(300));
+        daemon.ask("release").unwrap();
+        assert_eq!(daemon.ended().outcome, Outcome::Text, "{}", daemon.log());
+    };
+    take_of(&mut daemon, "german");
+    assert_eq!(portal.pasted(), "in de ");
+    came_back(&portal, &theirs());
+    take_of(&mut daemon, "kept");
+    await_some("the text to be in the clipboard", SOON, || {
+        (portal.clipboard().get("text/plain;charset=utf-8")? == b"in en").then_some(())
+    });
+    assert!(portal.was_not_asked() && portal.nothing_pasted());
+    assert!(daemon.stop().status.success());
+}
+
+#[test]
 fn the_users_word_is_remembered() {
     let Some((bus, state)) = rigs("a word that is remembered") else { return };
     let portal = MockRemoteDesktop::join(&bus, WILLING, theirs());

@@ -186,13 +186,15 @@ fn modifiers(mut keyboard: Uinput) {
     let mut keyboard = typing.join().unwrap().unwrap();
     reader.expect(&format!("before {long}"));
 
-    // Held for too long in the middle, it is not gone on with, and the text is kept.
-    let typing = std::thread::spawn(move || keyboard.type_text(&long).unwrap_err());
+    // Held for too long in the middle, it is not gone on with, and the text is kept. The keyboard stays.
+    let typing = std::thread::spawn(move || (keyboard.type_text(&long).unwrap_err(), keyboard));
     reader.until(|text| text.len() > 300);
     user.press(CTRL).unwrap();
-    let error = typing.join().unwrap();
+    let (error, mut keyboard) = typing.join().unwrap();
     user.release(CTRL).unwrap();
-    assert!(matches!(error, OutputError::DesktopLost { .. }), "{error}");
+    assert!(matches!(error, OutputError::HeldMidway { .. }), "{error}");
+    keyboard.type_text("after.").unwrap();
+    reader.until(|text| text.ends_with("after."));
 }
 
 fn caps_lock(keyboard: &mut Uinput) {

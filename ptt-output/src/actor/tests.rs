@@ -163,6 +163,76 @@ async fn a_sink_that_waits_hears_of_the_withdrawal() {
 }
 
 #[actix::test]
+async fn an_aim_counts_for_the_first_text_of_its_take_only() {
+    /// Says of each text whether there was an aim.
+    struct Aiming {
+        aims: Vec<TakeId>,
+        told: Sender<(u64, bool)>,
+        begun: UnboundedSender<()>,
+        gate: Receiver<()>,
+        fails: bool,
+    }
+    impl Sink for Aiming {
+        fn name(&self) -> &'static str {
+            "aiming"
+        }
+
+        fn aim(&mut self, take: TakeId) {
+            self.aims.push(take);
+        }
+
+        fn unaim(&mut self, take: TakeId) {
+            self.aims.retain(|aim| *aim != take);
+        }
+
+        fn wait(&mut self, _: &dyn Fn() -> bool) -> Result<(), OutputError> {
+            let _ = self.begun.send(());
+            let _ = self.gate.recv_timeout(Duration::from_secs(60));
+            if std::mem::take(&mut self.fails) { Err(OutputError::NoDesktop) } else { Ok(()) }
+        }
+
+        fn deliver(&mut self, take: TakeId, _: &str) -> Result<(), OutputError> {
+            let _ = self.told.send((take.0, self.aims.contains(&take)));
+            Ok(())
+        }
+    }
+    let ((go, gate), (told, texts), (begun, mut begins)) = (channel(), channel(), unbounded_channel());
+    let sink = Aiming { aims: Vec::new(), told, begun, gate, fails: true };
+    let (output, mut events) = start_with(&OutputConfig::default(), Box::new(sink));
+    let aim = |take| output.post(OutputCommand::Aim { take: TakeId(take), profile: Profile::DEFAULT });
+    // The wait for the first one fails, the second one is withdrawn, and for the twentieth there is no room.
+    for take in [1, 2, 20] {
+        aim(take);
+    }
+    deliver(&output, 1, "text");
+    begins.recv().await.unwrap();
+    deliver(&output, 2, "text");
+    output.post(OutputCommand::Withdraw { take: TakeId(2) });
+    assert_eq!(next(&mut events).await, Some(OutputEvent::Withdrawn { take: TakeId(2) }));
+    for take in 3..=20 {
+        deliver(&output, take, "text");
+    }
+    // The thread has taken the first one: of sixteen the second is one, so the last three are refused.
+    for take in 18..=20 {
+        let refused = next(&mut events).await;
+        assert!(matches!(refused, Some(OutputEvent::Failed { take: of, .. }) if of == TakeId(take)));
+    }
+    for _ in 1..=24 {
+        go.send(()).unwrap();
+    }
+    for _ in [1].into_iter().chain(3..=17) {
+        next(&mut events).await.unwrap();
+    }
+    aim(21);
+    for take in [1, 2, 20, 21, 21] {
+        deliver(&output, take, "text");
+        assert!(matches!(next(&mut events).await, Some(OutputEvent::Delivered { .. })));
+    }
+    let last: Vec<_> = texts.try_iter().filter(|(take, _)| !(3..=17).contains(take)).collect();
+    assert_eq!(last, [(1, false), (2, false), (20, false), (21, true), (21, false)]);
+}
+
+#[actix::test]
 async fn the_real_file_sink_behind_the_real_spawn() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("texts");

@@ -1,6 +1,20 @@
-//! What a clipboard holds, in all its formats, by the names Wayland and the portal have for them. Pure.
+//! What a clipboard holds, in all its formats, by the names Wayland and the portal have for them, and how much of it is waited
+//! for and kept. Pure.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a text that was pasted stays, on X11 too: some programs ask more than once for one paste, and the first to take it
+/// may have been a clipboard manager.
+pub(super) const LINGER: Duration = Duration::from_millis(250);
+/// How long the old owner has to hand over the clipboard's content before the text is pasted.
+pub(super) const READING_LIMIT: Duration = Duration::from_millis(300);
+/// How long a reader may take for one format. One that stands still keeps a descriptor and nothing else.
+pub(super) const SENDING_LIMIT: Duration = Duration::from_secs(30);
+/// How much of one selection is kept, all formats together; what is larger is not given back.
+pub(super) const KEPT_LIMIT: usize = 64 << 20;
+/// More formats than this are not kept; nobody offers so many.
+pub(super) const FORMATS_LIMIT: usize = 64;
 
 /// The formats in which a text is offered: by MIME type, and by the names X11 programs know.
 const TEXT: [&str; 5] = ["text/plain;charset=utf-8", "text/plain", "UTF8_STRING", "STRING", "TEXT"];

@@ -97,12 +97,13 @@ impl Desktop for Uinput {
         }
         thread::sleep(self.noticed.saturating_duration_since(Instant::now()));
         for (at, stroke) in strokes.into_iter().enumerate() {
-            let lost = |reason: String| OutputError::DesktopLost { desktop: NAME, reason };
             if !self.hands.free_within(MIDDLE)? {
-                let held = OutputError::ModifiersHeld { limit: MIDDLE };
-                return Err(if at == 0 { held } else { lost(held.to_string()) });
+                return Err(match at {
+                    0 => OutputError::ModifiersHeld { limit: MIDDLE },
+                    _ => OutputError::HeldMidway { limit: MIDDLE },
+                });
             }
-            self.press(stroke).map_err(|error| lost(error.to_string()))?;
+            self.press(stroke).map_err(|error| OutputError::KeyboardLost { reason: error.to_string() })?;
         }
         Ok(())
     }

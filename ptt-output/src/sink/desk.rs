@@ -1,15 +1,18 @@
 //! Into the focused window: typed, pasted, or left in the clipboard with a notification.
 //!
-//! What lives here: which ways are tried in which order, and what each failure means for the text. What does not: how a
-//! windowing system types and pastes (`desktop/`).
+//! What lives here: which ways are tried in which order, and what each failure means for the text. What does not: the
+//! connections (`connection.rs`), and how a windowing system types and pastes (`desktop/`).
 //!
 //! * The desktop is looked for when it is needed, again and again: the daemon may be older than the session.
 //! * Where there is none at all, the keyboard of `uinput` types without one.
 //! * A way is followed by the next one only when it has put out nothing. When the connection breaks, a part may be out,
 //!   and the text is kept for `retry` instead.
+//! * After a chord that pastes nobody types: a slow window may still paste.
 //! * A text whose window has lost the keyboard since the release goes to the clipboard, as one does while the user holds
 //!   a modifier, for which `wait` has waited: what would be typed there is not what was meant. So does one that would reach
 //!   no window at all.
+
+mod connection;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -17,29 +20,25 @@ use std::time::{Duration, Instant};
 use ptt_messages::TakeId;
 use tracing::{debug, warn};
 
-use super::Sink;
 use super::notice::Notice;
+use super::{AIMS, Sink};
 use crate::config::{Backend, Newline, OutputConfig};
-use crate::desktop::uinput::Uinput;
-use crate::desktop::{Desktop, Opener, Window};
+use crate::desktop::{Desktop, Window};
 use crate::error::OutputError;
 use crate::metrics;
 use crate::rule::{Way, rule, ways};
+pub(crate) use connection::Connections;
+use connection::{Connection, Ready, Shared};
 
 /// How long a text that waits for the user's hands takes to see that it is not wanted any more.
 const LOOK: Duration = Duration::from_millis(30);
 
-/// So many takes can be between their release and their text.
-const AIMS: usize = 16;
-
-type Open = Box<dyn FnMut() -> Result<Box<dyn Desktop>, OutputError> + Send>;
-
 /// The sinks `type`, `paste`, `uinput`, `clipboard` and `auto`.
 pub struct DeskSink {
     config: OutputConfig,
-    connection: Connection,
+    connection: Shared,
     /// The keyboard of `uinput`, plugged in when first needed.
-    uinput: Connection,
+    uinput: Shared,
     notice: Notice,
     /// Which window had the keyboard at the release of which take, oldest first.
     aims: VecDeque<(TakeId, Window)>,
@@ -55,29 +54,30 @@ struct Put {
 }
 
 impl DeskSink {
-    /// The sink for the desktop that the environment names.
+    /// The sink for the desktop that the environment names, by the connection that sinks of the same settings have.
     ///
     /// # Errors
     /// [`OutputError::LayoutUnnamed`].
-    pub fn open(config: &OutputConfig) -> Result<Self, OutputError> {
+    pub(crate) fn open(config: &OutputConfig, connections: &mut Connections) -> Result<Self, OutputError> {
         let uinput_alone = config.sink == Backend::Uinput;
         let by_rule = config.rules.iter().any(|rule| rule.sink == Way::Uinput);
         if (uinput_alone || by_rule) && config.uinput_layout.is_none() {
             return Err(OutputError::LayoutUnnamed);
         }
-        let mut opener = Opener::new(config.desktop, !(uinput_alone || config.sink == Backend::Clipboard));
-        let mut sink = Self::on(config, move || opener.open());
+        let mut sink = Self::with(config, connections.desktop(config.desktop), connections);
         // A desktop that is not there yet is no reason to stop, but a reason to say so.
-        match sink.connection.ready_or_none(can_do_without(config)) {
-            Ok(there) => {
-                sink.doubted = doubts_rules(config, there.as_ref());
-                // Readers take time to notice a keyboard, so one that is sure to be needed is there before the first text.
-                if (there.is_none() || uinput_alone)
-                    && let Err(error) = sink.uinput.ready()
-                {
+        let there = sink.connection.lock().ready_or_none(can_do_without(config)).map(|there| {
+            sink.doubted = doubts_rules(config, there.as_ref());
+            there.is_some()
+        });
+        match there {
+            // Readers take time to notice a keyboard, so one that is sure to be needed is there before the first text.
+            Ok(there) if !there || uinput_alone => {
+                if let Err(error) = sink.uinput.lock().ready() {
                     warn!("{error}");
                 }
             }
+            Ok(_) => {}
             Err(error) => warn!("{error}; until then texts are kept for `ptt-app retry`"),
         }
         Ok(sink)
@@ -88,16 +88,15 @@ impl DeskSink {
         config: &OutputConfig,
         open: impl FnMut() -> Result<Box<dyn Desktop>, OutputError> + Send + 'static,
     ) -> Self {
+        Self::with(config, Shared::new(open), &mut Connections::default())
+    }
+
+    fn with(config: &OutputConfig, connection: Shared, connections: &mut Connections) -> Self {
         metrics::describe_ways();
-        let layout = config.uinput_layout.clone();
-        let uinput: Open = Box::new(move || {
-            let layout = layout.as_ref().ok_or(OutputError::LayoutUnnamed)?;
-            Ok(Box::new(Uinput::plug(layout)?))
-        });
         Self {
             config: config.clone(),
-            connection: Connection { open: Box::new(open), desktop: None },
-            uinput: Connection { open: uinput, desktop: None },
+            connection,
+            uinput: connections.keyboard(config.uinput_layout.as_ref()),
             notice: Notice::default(),
             aims: VecDeque::new(),
             doubted: false,
@@ -107,7 +106,8 @@ impl DeskSink {
     /// Waits until the user holds no modifier, unless the text goes to the clipboard anyway.
     fn hands_free(&mut self, wanted: &dyn Fn() -> bool) -> Result<(), OutputError> {
         let config = &self.config;
-        let mut there = self.connection.ready_or_none(can_do_without(config))?;
+        let (mut connection, mut uinput) = (self.connection.lock(), self.uinput.lock());
+        let mut there = connection.ready_or_none(can_do_without(config))?;
         self.doubted = self.doubted || doubts_rules(config, there.as_ref());
         let app = there.as_ref().and_then(|(_, focus)| focus.as_ref()).map(|window| &window.app);
         let found = app.and_then(|app| rule(&config.rules, app));
@@ -118,7 +118,7 @@ impl DeskSink {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let look = left.min(LOOK);
-            let free = match (&mut there, &mut self.uinput.desktop) {
+            let free = match (&mut there, &mut uinput.desktop) {
                 // The keyboard sees what a desktop may not tell. Where it cannot, its way says why.
                 (there, Some(uinput)) => {
                     let desktop = there.as_mut().map_or(Ok(true), |(desktop, _)| desktop.hands_free(look))?;
@@ -140,8 +140,9 @@ impl DeskSink {
             Newline::Space => text.replace('\n', " "),
             Newline::Enter => text.to_owned(),
         };
-        let Some((desktop, focus)) = self.connection.ready_or_none(can_do_without(config))? else {
-            let done = type_by_uinput(&mut self.uinput, config, &lines);
+        let (mut connection, mut uinput) = (self.connection.lock(), self.uinput.lock());
+        let Some((desktop, focus)) = connection.ready_or_none(can_do_without(config))? else {
+            let done = type_by_uinput(&mut uinput, config, &lines, || Ok(()));
             metrics::count_way(Way::Uinput, done.is_ok());
             return done.map(|()| Put { way: Way::Uinput, why: None });
         };
@@ -153,27 +154,27 @@ impl DeskSink {
         let chord = chord.unwrap_or_else(|| desktop.paste_chord());
         let mut ways = ways(config.sink, found, config.uinput_layout.is_some());
         let mut why = None;
-        if ways != [Way::Clipboard] {
-            why = obstacle(desktop, aim, config)?;
-            if why.is_some() {
-                ways = &[Way::Clipboard];
-            }
-        }
-        for &way in ways {
+        while let Some((&way, rest)) = ways.split_first() {
+            ways = rest;
             let done = match way {
-                Way::Type => desktop.type_text(&lines),
-                Way::Paste => desktop.paste(&lines, chord, config.limit_ms.millis()),
-                Way::Uinput => type_by_uinput(&mut self.uinput, config, &lines),
+                Way::Type => may_press(desktop, aim, config).and_then(|()| desktop.type_text(&lines)),
+                Way::Paste => may_press(desktop, aim, config)
+                    .and_then(|()| desktop.paste(&lines, chord, config.limit_ms.millis())),
+                Way::Uinput => {
+                    type_by_uinput(&mut uinput, config, &lines, || may_press(desktop, aim, config))
+                }
                 Way::Clipboard => desktop.copy(&lines),
             };
             metrics::count_way(way, done.is_ok());
             match done {
                 Ok(()) => return Ok(Put { way, why }),
-                Err(error @ (OutputError::DesktopLost { .. } | OutputError::PortalLost(_))) => {
-                    return Err(error);
-                }
+                Err(error) if error.may_be_out() => return Err(error),
                 Err(error) => {
                     debug!(way = way.label(), %error, "the next way is tried");
+                    if error.bars_keys() {
+                        // The last one is the clipboard.
+                        ways = &ways[ways.len().saturating_sub(1)..];
+                    }
                     why = Some(error);
                 }
             }
@@ -182,10 +183,15 @@ impl DeskSink {
     }
 
     /// A connection that broke is of no use any more.
-    fn forget_lost<T>(&mut self, done: &Result<T, OutputError>) {
+    fn forget_lost<T>(&self, done: &Result<T, OutputError>) {
         if matches!(done, Err(OutputError::DesktopLost { .. })) {
-            self.connection.desktop = None;
+            self.connection.lock().desktop = None;
         }
+    }
+
+    fn take_aim(&mut self, take: TakeId) -> Option<Window> {
+        let at = self.aims.iter().position(|(of, _)| *of == take)?;
+        self.aims.remove(at).map(|(_, window)| window)
     }
 }
 
@@ -207,34 +213,46 @@ fn doubts_rules(config: &OutputConfig, there: Option<&Ready<'_>>) -> bool {
     doubts
 }
 
-/// Types by the keyboard of `uinput`, plugging it in where it is not.
-fn type_by_uinput(uinput: &mut Connection, config: &OutputConfig, text: &str) -> Result<(), OutputError> {
+/// Types by the keyboard of `uinput`, plugging it in where it is not, if then it still `may`.
+fn type_by_uinput(
+    uinput: &mut Connection,
+    config: &OutputConfig,
+    text: &str,
+    may: impl FnOnce() -> Result<(), OutputError>,
+) -> Result<(), OutputError> {
+    let limit = config.wait_for_modifiers_ms.millis();
+    // While the text waited, a keyboard that is plugged in only now could not be asked.
+    let wait = if uinput.desktop.is_none() { limit } else { Duration::ZERO };
     let (keyboard, _) = uinput.ready()?;
-    if !keyboard.hands_free(Duration::ZERO)? {
-        return Err(OutputError::ModifiersHeld { limit: config.wait_for_modifiers_ms.millis() });
+    if !keyboard.hands_free(wait)? {
+        return Err(OutputError::ModifiersHeld { limit });
     }
+    may()?;
     let typed = keyboard.type_text(text);
-    if matches!(typed, Err(OutputError::DesktopLost { .. })) {
+    if matches!(typed, Err(OutputError::KeyboardLost { .. })) {
         uinput.desktop = None;
     }
     typed
 }
 
-/// Why nothing can be typed now.
-fn obstacle(
+/// Whether keys would mean the text, and go where it is meant for. Asked before each way that presses some: the one before it may
+/// have taken seconds.
+fn may_press(
     desktop: &mut dyn Desktop,
     aim: Option<&Window>,
     config: &OutputConfig,
-) -> Result<Option<OutputError>, OutputError> {
+) -> Result<(), OutputError> {
     if !desktop.hands_free(Duration::ZERO)? {
-        return Ok(Some(OutputError::ModifiersHeld { limit: config.wait_for_modifiers_ms.millis() }));
+        return Err(OutputError::ModifiersHeld { limit: config.wait_for_modifiers_ms.millis() });
     }
     if desktop.nobody_listens()? {
-        return Ok(Some(OutputError::NoWindow));
+        return Err(OutputError::NoWindow);
     }
-    let Some(aim) = aim else { return Ok(None) };
-    let moved = desktop.focus()?.is_none_or(|window| window.id != aim.id);
-    Ok(moved.then_some(OutputError::FocusMoved))
+    let Some(aim) = aim else { return Ok(()) };
+    match desktop.focus()? {
+        Some(window) if window.id == aim.id => Ok(()),
+        Some(_) | None => Err(OutputError::FocusMoved),
+    }
 }
 
 impl Sink for DeskSink {
@@ -252,17 +270,22 @@ impl Sink for DeskSink {
         if !self.config.same_window {
             return;
         }
-        match self.connection.ready() {
-            Ok((_, Some(window))) => {
+        let focus = self.connection.lock().ready().map(|(_, focus)| focus);
+        match focus {
+            Ok(Some(window)) => {
                 if self.aims.len() == AIMS {
                     self.aims.pop_front();
                 }
                 self.aims.push_back((take, window));
             }
             // Then the text goes wherever the keyboard is.
-            Ok((_, None)) => {}
+            Ok(None) => {}
             Err(error) => debug!(%error, "no window to aim at"),
         }
+    }
+
+    fn unaim(&mut self, take: TakeId) {
+        self.take_aim(take);
     }
 
     fn wait(&mut self, wanted: &dyn Fn() -> bool) -> Result<(), OutputError> {
@@ -272,9 +295,7 @@ impl Sink for DeskSink {
     }
 
     fn deliver(&mut self, take: TakeId, text: &str) -> Result<(), OutputError> {
-        // For once: a retry is meant for the window that has the keyboard then.
-        let at = self.aims.iter().position(|(of, _)| *of == take);
-        let aim = at.and_then(|at| self.aims.remove(at)).map(|(_, window)| window);
+        let aim = self.take_aim(take);
         let put = self.put(aim.as_ref(), text);
         self.forget_lost(&put);
         if let Put { way: Way::Clipboard, why: Some(why) } = put? {
@@ -287,44 +308,10 @@ impl Sink for DeskSink {
     }
 
     fn rest(&mut self) {
-        for connection in [&mut self.connection, &mut self.uinput] {
-            if let Some(desktop) = &mut connection.desktop {
+        for connection in [&self.connection, &self.uinput] {
+            if let Some(desktop) = &mut connection.lock().desktop {
                 desktop.rest();
             }
-        }
-    }
-}
-
-/// A desktop that answers, and its focused window.
-type Ready<'c> = (&'c mut dyn Desktop, Option<Window>);
-
-/// The desktop, while there is one.
-struct Connection {
-    open: Open,
-    desktop: Option<Box<dyn Desktop>>,
-}
-
-impl Connection {
-    /// A desktop that answers, and its focused window. A connection that broke while nothing was done with it is made
-    /// anew once.
-    fn ready(&mut self) -> Result<Ready<'_>, OutputError> {
-        if let Some(mut desktop) = self.desktop.take() {
-            match desktop.focus() {
-                Ok(focus) => return Ok((self.desktop.insert(desktop).as_mut(), focus)),
-                Err(error) => debug!(%error, "connecting again"),
-            }
-        }
-        let mut desktop = (self.open)()?;
-        let focus = desktop.focus()?;
-        Ok((self.desktop.insert(desktop).as_mut(), focus))
-    }
-
-    /// The same; `None` where there is no desktop and it `can` be done without.
-    fn ready_or_none(&mut self, can: bool) -> Result<Option<Ready<'_>>, OutputError> {
-        match self.ready() {
-            Ok(there) => Ok(Some(there)),
-            Err(OutputError::NoDesktop) if can => Ok(None),
-            Err(error) => Err(error),
         }
     }
 }

@@ -1,12 +1,9 @@
 //! What is in the clipboard: whose it is, and what of it is ours. Pure; requests are made by [`super::hands`].
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::desktop::content::Content;
-
-/// How long a text that was pasted stays: some programs ask more than once for one paste.
-const LINGER: Duration = Duration::from_millis(250);
+use crate::desktop::content::{Content, LINGER};
 
 /// The clipboard as far as we know it.
 #[derive(Default)]
@@ -47,11 +44,12 @@ impl Clipboard {
         self.held = Some(Held { serial: self.serial, content, ours: true, taken: 0, lent });
     }
 
-    /// The chord goes out.
-    pub fn pressed(&mut self) {
-        if let Some(Held { taken, lent: Some(lent), .. }) = &mut self.held {
-            lent.pressed = Some(*taken);
-        }
+    /// The chord is to go out: whether the text is still there to be pasted.
+    #[must_use]
+    pub fn pressed(&mut self) -> bool {
+        let Some(Held { ours: true, taken, lent: Some(lent), .. }) = &mut self.held else { return false };
+        lent.pressed = Some(*taken);
+        true
     }
 
     /// The portal tells of an owner.
@@ -130,7 +128,7 @@ mod tests {
         assert_eq!((hint, board.asked("image/png").is_none()), (None, true));
         board.sent(serial.unwrap(), now);
         assert_eq!((board.taken(), board.due()), (Some(1), None), "a clipboard manager");
-        board.pressed();
+        assert!(board.pressed());
         board.sent(serial.unwrap() + 1, now);
         assert_eq!(board.due(), None, "not this text");
         board.sent(serial.unwrap(), now);
@@ -145,6 +143,7 @@ mod tests {
         let mut board = Clipboard::default();
         board.hold(Content::text("text", true), Some(picture()));
         board.changed(vec!["text/html".to_owned()], false);
+        assert!(!board.pressed(), "the chord would paste what is theirs");
         assert_eq!((board.taken(), board.kept().is_none(), board.settle().is_none()), (None, true, true));
         assert_eq!(board.theirs.as_deref(), Some(&["text/html".to_owned()][..]));
     }

@@ -9,7 +9,7 @@ use zbus::zvariant::Value;
 use super::bus::{CLIPBOARD, Options, REMOTE_DESKTOP, Told};
 use super::clipboard::Clipboard;
 use super::error::PortalError;
-use super::keys::{Key, strokes};
+use super::keys::{Key, Stroke, strokes};
 use super::session::Session;
 use super::transfer;
 use crate::desktop::PasteChord;
@@ -91,7 +91,9 @@ impl Hands {
         };
         self.hold(Content::text(text, true), Some(before)).await?;
         self.until(MANAGERS, |clipboard| clipboard.taken() != Some(0)).await?;
-        self.clipboard.pressed();
+        if !self.clipboard.pressed() {
+            return Ok(Err(OutputError::ClipboardBusy { limit }));
+        }
         self.press(chord).await?;
         let is_over = |clipboard: &Clipboard| clipboard.due().is_some() || clipboard.taken().is_none();
         self.until(limit, is_over).await.map_err(Broken::late)?;
@@ -105,22 +107,16 @@ impl Hands {
     /// Presses the chord, one key after the other: the portal answers calls by several threads, and only an answer says
     /// that its key is on the way.
     pub async fn press(&mut self, chord: PasteChord) -> Result<(), Broken> {
-        let strokes = strokes(chord);
-        let mut outcome = Ok(());
-        for (at, stroke) in strokes.iter().enumerate() {
+        let Session { bus, path } = &self.session;
+        let send = async |stroke: Stroke| {
             let (method, key) = match stroke.key {
                 Key::Code(code) => ("NotifyKeyboardKeycode", code),
                 Key::Sym(keysym) => ("NotifyKeyboardKeysym", keysym),
             };
-            let body = (&self.session.path, Options::new(), key, u32::from(stroke.down));
-            let done: Result<(), _> = self.session.bus.calls.call(REMOTE_DESKTOP, method, &body).await;
-            if let Err(error) = done {
-                // Of the keys that go down the last one pastes. What is down comes up all the same.
-                let broken = Broken { error, pressed: at + 1 >= strokes.len() / 2 };
-                outcome = outcome.and(Err(broken));
-            }
-        }
-        outcome
+            let body = (path, Options::new(), key, u32::from(stroke.down));
+            bus.calls.call(REMOTE_DESKTOP, method, &body).await
+        };
+        press_by(send, &strokes(chord)).await
     }
 
     /// Serves the clipboard until `done` says so, or for so long.
@@ -182,9 +178,57 @@ impl From<PortalError> for Broken {
     }
 }
 
+/// Has `send` press keys, each first down and then, the other way round, up. After one that may not be down no other goes down:
+/// without it they mean something else. What may be down comes up all the same.
+async fn press_by(
+    mut send: impl AsyncFnMut(Stroke) -> Result<(), PortalError>,
+    strokes: &[Stroke],
+) -> Result<(), Broken> {
+    let (downs, ups) = strokes.split_at(strokes.len() / 2);
+    let (mut sent, mut failed) = (0, None);
+    while let (Some(&down), None) = (downs.get(sent), &failed) {
+        failed = send(down).await.err();
+        sent += 1;
+    }
+    for &up in &ups[downs.len() - sent..] {
+        let error = send(up).await.err();
+        failed = failed.or(error);
+    }
+    // Of the keys that go down the last one pastes.
+    failed.map_or(Ok(()), |error| Err(Broken { error, pressed: sent == downs.len() }))
+}
+
 async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn after_a_key_that_fails_no_other_goes_down_and_what_may_be_down_comes_up() {
+        let chord = strokes("Ctrl+Shift+V".parse().unwrap());
+        for (failing, expected, pressed) in [
+            (None, &[0, 1, 2, 3, 4, 5][..], None),
+            (Some(0), &[0, 5], Some(false)),
+            (Some(1), &[0, 1, 4, 5], Some(false)),
+            (Some(2), &[0, 1, 2, 3, 4, 5], Some(true)),
+            (Some(4), &[0, 1, 2, 3, 4, 5], Some(true)),
+        ] {
+            let mut sent = Vec::new();
+            let send = async |stroke| {
+                let at = chord.iter().position(|&known| known == stroke).unwrap();
+                sent.push(at);
+                if failing == Some(at) { Err(PortalError::TakenBack) } else { Ok(()) }
+            };
+            let outcome = press_by(send, &chord).now_or_never().unwrap();
+            assert_eq!((sent.as_slice(), outcome.err().map(|broken| broken.pressed)), (expected, pressed));
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe::{Receiver, Sender};
@@ -12,16 +11,8 @@ use zbus::zvariant::{self, OwnedObjectPath};
 
 use super::bus::{CLIPBOARD, Calls};
 use super::error::PortalError;
-use crate::desktop::content::{Content, Format};
+use crate::desktop::content::{Content, FORMATS_LIMIT, Format, KEPT_LIMIT, READING_LIMIT, SENDING_LIMIT};
 
-/// How long a reader may take for one format. One that stands still keeps a descriptor and nothing else.
-const SENDING_LIMIT: Duration = Duration::from_secs(30);
-/// How long the old owner has to hand over the clipboard's content before the text is pasted.
-const READING_LIMIT: Duration = Duration::from_millis(300);
-/// How much of it is kept, all formats together; what is larger is not given back.
-const KEPT_LIMIT: usize = 64 << 20;
-/// More formats than this are not kept; nobody offers so many.
-const FORMATS_LIMIT: usize = 64;
 /// What is looked for in a clipboard of which the portal has not told the formats.
 const PROBED: [&str; 6] =
     ["text/plain;charset=utf-8", "text/plain", "UTF8_STRING", "text/html", "text/uri-list", "image/png"];

@@ -12,19 +12,10 @@ use super::control::{Device, Manager};
 use super::keyboard::Keyboard;
 use super::toplevel::Toplevels;
 use super::transfer::Transfers;
-use crate::desktop::content::Content;
+use crate::desktop::content::{Content, FORMATS_LIMIT, LINGER, READING_LIMIT};
 use crate::desktop::portal::Portal;
 use crate::desktop::{PasteChord, Window};
 use crate::error::OutputError;
-
-/// How long the old owner has to hand over the clipboard's content before the text is pasted. What comes later, while the
-/// text is being taken, is kept too.
-const READING_LIMIT: Duration = Duration::from_millis(300);
-/// More formats than this are not kept; nobody offers so many.
-const FORMATS_LIMIT: usize = 64;
-/// How long the text stays in the clipboard once it was taken: the first to take it may have been a clipboard manager, and
-/// the application comes then.
-const LINGER: Duration = Duration::from_millis(250);
 
 /// The keyboard, the clipboard and the focus, by one connection.
 pub(super) struct Hands {
@@ -57,8 +48,11 @@ pub(super) struct Board {
 }
 
 /// Old contents that are to be given back.
-struct Owed {
+pub(super) struct Owed {
+    /// Those of the text that is to be pasted, then what is left of earlier ones.
     debts: Vec<Debt>,
+    /// How many are of the text that is to be pasted.
+    lent: usize,
     /// How often the texts were taken before anybody was asked to paste.
     before: u32,
     /// When to give back; `None` while nobody has taken a text.
@@ -147,6 +141,12 @@ impl Hands {
             (None, Some(portal)) => portal.ready()?,
             (None, None) => return Err(Keyboard::not_offered()),
         }
+        let owed = self.lend(text, chord)?;
+        self.have_pasted(owed, chord, limit)
+    }
+
+    /// Puts the text where the chord pastes from, and keeps what is there.
+    pub fn lend(&mut self, text: &str, chord: PasteChord) -> Result<Owed, OutputError> {
         let with_primary = self.board()?.manager.has_primary() && chord.may_paste_primary();
         let selections = Selection::ALL.into_iter().filter(|&s| s == Selection::Clipboard || with_primary);
         // It says what is in the clipboard now.
@@ -156,6 +156,7 @@ impl Hands {
         for selection in selections {
             kept.push((selection, self.keep(selection, &mut old)?));
         }
+        // What comes later, while the text is being taken, is kept too.
         let until = Instant::now() + READING_LIMIT;
         self.client.wait(Some(until), |world| {
             kept.iter().all(|(_, kept)| match kept {
@@ -170,14 +171,29 @@ impl Hands {
             let serial = self.hold(selection, content.clone())?;
             debts.push(Debt { selection, kept, serial });
         }
+        let lent = debts.len();
         debts.extend(old);
-        let owed = self.owed.insert(Owed { debts, before: 0, due: None });
+        Ok(Owed { debts, lent, before: 0, due: None })
+    }
+
+    /// Presses the chord, if what it pastes is the text, and waits until somebody takes it.
+    pub fn have_pasted(&mut self, owed: Owed, chord: PasteChord, limit: Duration) -> Result<(), OutputError> {
+        let owed = self.owed.insert(owed);
+        // It says who else has taken the clipboard meanwhile.
         self.client.sync()?;
-        owed.before = owed.taken(&self.client.world.clipboard).unwrap_or(0);
-        match (&mut self.keyboard, &self.portal) {
-            (Some(keyboard), _) => keyboard.press_chord(&mut self.client, chord)?,
-            (None, Some(portal)) => portal.press(chord)?,
-            (None, None) => return Err(Keyboard::not_offered()),
+        let clipboard = &self.client.world.clipboard;
+        if !owed.debts.iter().take(owed.lent).all(|debt| debt.stands_in(clipboard).is_some()) {
+            return Err(OutputError::ClipboardBusy { limit });
+        }
+        owed.before = owed.taken(clipboard).unwrap_or(0);
+        let pressed = match (&mut self.keyboard, &self.portal) {
+            (Some(keyboard), _) => keyboard.press_chord(&mut self.client, chord),
+            (None, Some(portal)) => portal.press(chord),
+            (None, None) => Err(Keyboard::not_offered()),
+        };
+        if let Err(error) = pressed {
+            owed.due = Some(Instant::now() + LINGER);
+            return Err(error);
         }
         let until = Instant::now() + limit;
         self.client.wait(Some(until), |world| owed.taken(&world.clipboard) != Some(owed.before))?;
@@ -209,8 +225,7 @@ impl Hands {
         self.client.sync()?;
         for mut debt in owed.debts {
             let content = debt.settle(&mut self.client.world.transfers);
-            let held = self.client.world.clipboard.held(debt.selection);
-            if held.is_none_or(|held| held.serial != debt.serial) {
+            if debt.stands_in(&self.client.world.clipboard).is_none() {
                 continue;
             }
             if content.0.is_empty() {
@@ -280,15 +295,17 @@ impl Hands {
 impl Owed {
     /// How often the texts were taken; `None` when none is in its place any more.
     fn taken(&self, clipboard: &Clipboard) -> Option<u32> {
-        let in_place = self.debts.iter().filter_map(|debt| {
-            let held = clipboard.held(debt.selection).filter(|held| held.serial == debt.serial)?;
-            Some(held.taken)
-        });
-        in_place.reduce(|a, b| a + b)
+        let in_place = self.debts.iter().filter_map(|debt| debt.stands_in(clipboard));
+        in_place.map(|held| held.taken).reduce(|a, b| a + b)
     }
 }
 
 impl Debt {
+    /// Its text, where that is in place.
+    fn stands_in<'c>(&self, clipboard: &'c Clipboard) -> Option<&'c Held> {
+        clipboard.held(self.selection).filter(|held| held.serial == self.serial)
+    }
+
     /// What there is to give back. Nothing more is read of it.
     fn settle(&mut self, transfers: &mut Transfers) -> Content {
         match std::mem::replace(&mut self.kept, Kept::Nothing) {

@@ -289,6 +289,41 @@ fn a_clipboard_manager_that_is_quicker_than_the_window_spoils_nothing() {
 }
 
 #[test]
+fn what_another_program_copies_in_between_is_not_pasted() {
+    let Some(sway) = Sway::start("what_another_program_copies_in_between_is_not_pasted") else { return };
+    let reader = sway.reader("reader");
+    let mut hands = hands(&sway);
+    hands.type_text("begun\n").unwrap();
+    let chord = "Ctrl+Shift+V".parse().unwrap();
+    let owed = hands.lend("text\n", chord).unwrap();
+    hands.client.sync().unwrap();
+    sway.copy(&[], b"theirs\n");
+    let error = hands.have_pasted(owed, chord, Duration::from_millis(50)).unwrap_err();
+    assert!(matches!(error, OutputError::ClipboardBusy { .. }), "{error}");
+    hands.type_text("end\n").unwrap();
+    assert_eq!(reader.text_until("end\n"), "begun\nend\n");
+    hands.give_back().unwrap();
+    assert_eq!(sway.pasted(&["-n"]).unwrap(), b"theirs\n");
+}
+
+#[test]
+fn a_chord_that_could_not_be_pressed_leaves_no_text_in_the_clipboard() {
+    let test = "a_chord_that_could_not_be_pressed_leaves_no_text_in_the_clipboard";
+    let Some(sway) = Sway::start(test) else { return };
+    let compositor = Renamed::without_keyboards(sway.socket());
+    let mut wayland = Wayland::connect(compositor.socket()).unwrap();
+    let refused = || OutputError::from(PortalError::Failed { what: "no such key".to_owned() });
+    wayland.press_by(Portal::played(move |chord| chord.map_or(Ok(()), |_| Err(refused())))).unwrap();
+    sway.copy(&[], b"theirs");
+    let error = wayland.paste("text", PasteChord::CTRL_V, LONG).unwrap_err();
+    assert!(matches!(error, OutputError::Portal(_)), "{error}");
+    // Nobody has to take it for that.
+    let formats = || String::from_utf8(sway.pasted(&["-l"]).unwrap_or_default()).unwrap();
+    await_some("the old content", || (!formats().contains("passwordManagerHint")).then_some(()));
+    assert_eq!(sway.pasted(&["-n"]).as_deref(), Some(&b"theirs"[..]));
+}
+
+#[test]
 fn an_owner_that_hangs_delays_a_paste_and_no_more() {
     let Some(sway) = Sway::start("an_owner_that_hangs_delays_a_paste_and_no_more") else { return };
     let mut wayland = sway.connect();

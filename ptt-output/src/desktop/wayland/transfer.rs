@@ -4,18 +4,14 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 
-use crate::desktop::content::Format;
+use crate::desktop::content::{Format, KEPT_LIMIT, SENDING_LIMIT};
 
-/// How long a reader may take for one format. One that stands still keeps a descriptor and nothing else.
-const SENDING_LIMIT: Duration = Duration::from_secs(30);
-/// How much of one selection is kept, all formats together; what is larger is not given back.
-const KEPT_LIMIT: usize = 64 << 20;
 /// Read or written at a time.
 const CHUNK: usize = 64 << 10;
 

@@ -16,6 +16,10 @@ struct State {
     held: bool,
     nobody: bool,
     mute: bool,
+    /// Whether the user lets go while that is waited for.
+    lets_go: bool,
+    /// What happens while the last of those that fail does.
+    meanwhile: Option<fn(&mut State)>,
     fails: Vec<Failing>,
     opened: usize,
 }
@@ -27,7 +31,15 @@ impl Fake {
         let mut state = self.0.lock().unwrap();
         state.done.push(format!("{what} {text}"));
         match state.fails.iter().position(|(way, _)| *way == what) {
-            Some(at) => Err(state.fails.remove(at).1()),
+            Some(at) => {
+                let error = state.fails.remove(at).1();
+                if state.fails.is_empty()
+                    && let Some(happens) = state.meanwhile
+                {
+                    happens(&mut state);
+                }
+                Err(error)
+            }
             None => Ok(()),
         }
     }
@@ -54,8 +66,10 @@ impl Desktop for Fake {
         Ok(self.0.lock().unwrap().nobody)
     }
 
-    fn hands_free(&mut self, _: Duration) -> Result<bool, OutputError> {
-        Ok(!self.0.lock().unwrap().held)
+    fn hands_free(&mut self, limit: Duration) -> Result<bool, OutputError> {
+        let mut state = self.0.lock().unwrap();
+        state.held &= !state.lets_go || limit.is_zero();
+        Ok(!state.held)
     }
 
     fn type_text(&mut self, text: &str) -> Result<(), OutputError> {
@@ -88,7 +102,7 @@ fn with_uinput(app: &str, config: &str) -> (DeskSink, Arc<Mutex<State>>, Arc<Mut
     let (mut sink, desktop) = on(app, config);
     let state = Arc::<Mutex<State>>::default();
     let shared = Arc::clone(&state);
-    sink.uinput.open = Box::new(move || {
+    sink.uinput = Shared::new(move || {
         shared.lock().unwrap().opened += 1;
         Ok(Box::new(Fake(Arc::clone(&shared))))
     });
@@ -105,6 +119,22 @@ fn untypable() -> OutputError {
 
 fn not_taken() -> OutputError {
     OutputError::NotTaken { limit: Duration::from_secs(2) }
+}
+
+fn lacking() -> OutputError {
+    OutputError::NotOffered { desktop: "fake", what: "all of it" }
+}
+
+fn busy() -> OutputError {
+    OutputError::ClipboardBusy { limit: Duration::from_secs(2) }
+}
+
+fn unplugged() -> OutputError {
+    OutputError::KeyboardLost { reason: "pulled out".to_owned() }
+}
+
+fn held_midway() -> OutputError {
+    OutputError::HeldMidway { limit: Duration::from_secs(2) }
 }
 
 fn lost() -> OutputError {
@@ -186,7 +216,7 @@ fn rules_are_doubted_where_nobody_tells_which_window_has_the_keyboard() {
         }
     }
     let (mut sink, _, _) = with_uinput("", &format!("sink = \"auto\"\nuinput_layout = \"us\"\n{rules}"));
-    sink.connection.open = Box::new(|| Err(OutputError::NoDesktop));
+    sink.connection = Shared::new(|| Err(OutputError::NoDesktop));
     sink.wait(&|| true).unwrap();
     assert!(sink.doubted, "a console has no windows");
 }
@@ -274,7 +304,7 @@ fn uinput_is_the_last_way_before_the_clipboard() {
     ] {
         let (mut sink, desktop, uinput) = with_uinput("term", config);
         let failing = |ways: &[&'static str]| -> Vec<Failing> {
-            ways.iter().map(|way| (*way, not_taken as fn() -> _)).collect()
+            ways.iter().map(|way| (*way, lacking as fn() -> _)).collect()
         };
         desktop.lock().unwrap().fails = failing(desktop_fails);
         uinput.lock().unwrap().fails = failing(uinput_fails);
@@ -285,9 +315,78 @@ fn uinput_is_the_last_way_before_the_clipboard() {
 }
 
 #[test]
+fn after_a_chord_that_may_still_paste_nobody_types() {
+    for fails in [not_taken as fn() -> _, busy] {
+        let (mut sink, desktop, uinput) = with_uinput("term", "sink = \"auto\"\nuinput_layout = \"us\"");
+        desktop.lock().unwrap().fails = vec![("type", untypable), ("paste", fails)];
+        sink.deliver(TAKE, "text").unwrap();
+        let done = &desktop.lock().unwrap().done;
+        assert_eq!(done[..], ["type text", "paste text by Shift+Insert", "copy text"]);
+        assert!(uinput.lock().unwrap().done.is_empty());
+    }
+    // The clipboard's own failure is the last one.
+    let (mut sink, desktop) = on("term", "sink = \"clipboard\"");
+    desktop.lock().unwrap().fails = vec![("copy", busy)];
+    assert!(matches!(sink.deliver(TAKE, "text").unwrap_err(), OutputError::ClipboardBusy { .. }));
+}
+
+#[test]
+fn each_way_that_presses_keys_asks_for_the_window_and_the_users_hands() {
+    let moves: fn(&mut State) = |state| state.focus = Some(window(2, "other"));
+    let holds: fn(&mut State) = |state| state.held = true;
+    for (meanwhile, fails, done) in [
+        (moves, &["type"][..], &["type text", "copy text"][..]),
+        (holds, &["type"], &["type text", "copy text"]),
+        (moves, &["type", "paste"], &["type text", "paste text by Shift+Insert", "copy text"]),
+    ] {
+        let (mut sink, desktop, uinput) = with_uinput("term", "sink = \"auto\"\nuinput_layout = \"us\"");
+        sink.aim(TAKE);
+        let mut state = desktop.lock().unwrap();
+        state.fails = fails.iter().map(|way| (*way, lacking as fn() -> _)).collect();
+        state.meanwhile = Some(meanwhile);
+        drop(state);
+        sink.deliver(TAKE, "text").unwrap();
+        assert_eq!(desktop.lock().unwrap().done, done);
+        assert!(uinput.lock().unwrap().done.is_empty());
+    }
+}
+
+#[test]
+fn a_keyboard_that_is_plugged_in_only_now_waits_for_the_users_hands() {
+    for (lets_go, uinput_does, desktop_does) in
+        [(true, &["type text"][..], &[][..]), (false, &[], &["copy text"])]
+    {
+        let config = "sink = \"auto\"\nuinput_layout = \"us\"\nwait_for_modifiers_ms = 60000\n\
+                      rules = [{ app = \"kiosk\", sink = \"uinput\" }]";
+        let (mut sink, desktop, uinput) = with_uinput("kiosk", config);
+        let mut state = uinput.lock().unwrap();
+        (state.held, state.lets_go) = (true, lets_go);
+        drop(state);
+        sink.wait(&|| true).unwrap();
+        sink.deliver(TAKE, "text").unwrap();
+        assert_eq!(uinput.lock().unwrap().done, uinput_does);
+        assert_eq!(desktop.lock().unwrap().done, desktop_does);
+    }
+}
+
+#[test]
+fn what_breaks_the_made_keyboard_leaves_the_desktop_alone() {
+    // What the desktop's connection has in the clipboard is gone with it.
+    for (fails, plugged) in [(unplugged as fn() -> _, 2), (held_midway, 1)] {
+        let (mut sink, desktop, uinput) = with_uinput("term", "sink = \"uinput\"\nuinput_layout = \"us\"");
+        uinput.lock().unwrap().fails = vec![("type", fails)];
+        let error = sink.deliver(TAKE, "text").unwrap_err();
+        assert!(error.to_string().contains("typed"), "{error}");
+        assert!(desktop.lock().unwrap().done.is_empty(), "a part may be out: no other way");
+        sink.deliver(TAKE, "text").unwrap();
+        assert_eq!((desktop.lock().unwrap().opened, uinput.lock().unwrap().opened), (1, plugged));
+    }
+}
+
+#[test]
 fn uinput_types_where_there_is_no_desktop_and_not_where_one_is_gone() {
     let (mut sink, _, uinput) = with_uinput("", "sink = \"auto\"\nuinput_layout = \"us\"");
-    sink.connection.open = Box::new(|| Err(OutputError::NoDesktop));
+    sink.connection = Shared::new(|| Err(OutputError::NoDesktop));
     sink.aim(TAKE);
     sink.wait(&|| panic!("there is nothing to wait for")).unwrap();
     sink.deliver(TAKE, "text").unwrap();
@@ -311,13 +410,13 @@ fn uinput_types_where_there_is_no_desktop_and_not_where_one_is_gone() {
     assert_eq!(uinput.lock().unwrap().opened, 1);
 
     // One that breaks is made anew for the next text.
-    uinput.lock().unwrap().fails = vec![("type", lost)];
-    assert!(matches!(sink.deliver(TAKE, "text").unwrap_err(), OutputError::DesktopLost { .. }));
+    uinput.lock().unwrap().fails = vec![("type", unplugged)];
+    assert!(matches!(sink.deliver(TAKE, "text").unwrap_err(), OutputError::KeyboardLost { .. }));
     sink.deliver(TAKE, "text").unwrap();
     assert_eq!(uinput.lock().unwrap().opened, 2);
 
     let before = uinput.lock().unwrap().done.len();
-    sink.connection.open = Box::new(|| Err(lost()));
+    sink.connection = Shared::new(|| Err(lost()));
     assert!(matches!(sink.deliver(TAKE, "text").unwrap_err(), OutputError::DesktopLost { .. }));
     assert_eq!(uinput.lock().unwrap().done.len(), before);
 }
@@ -326,6 +425,7 @@ fn uinput_types_where_there_is_no_desktop_and_not_where_one_is_gone() {
 fn uinput_without_a_layout_is_said_at_once() {
     for config in ["sink = \"uinput\"", "sink = \"auto\"\nrules = [{ app = \"a\", sink = \"uinput\" }]"] {
         let config: OutputConfig = toml::from_str(config).unwrap();
-        assert!(matches!(DeskSink::open(&config), Err(OutputError::LayoutUnnamed)));
+        let unnamed = DeskSink::open(&config, &mut Connections::default());
+        assert!(matches!(unnamed, Err(OutputError::LayoutUnnamed)));
     }
 }

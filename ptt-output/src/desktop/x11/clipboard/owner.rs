@@ -16,11 +16,9 @@ use x11rb::wrapper::ConnectionExt as _;
 
 use super::Order;
 use super::content::{Atoms, Content};
+use crate::desktop::content::LINGER;
 use crate::desktop::x11::Broken;
 use crate::desktop::x11::link::Link;
-
-/// How long the text stays after it was taken: some programs ask more than once for one paste.
-const GRACE: Duration = Duration::from_millis(250);
 
 /// Where nothing is to be waited for but events.
 const LONG: Duration = Duration::from_secs(3_600);
@@ -134,7 +132,7 @@ impl Owner {
             }
             Order::Settle => {
                 self.served = None;
-                self.due = Some(Instant::now() + GRACE);
+                self.due = Some(Instant::now() + LINGER);
             }
         }
         Ok(())
