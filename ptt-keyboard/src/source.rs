@@ -32,8 +32,9 @@ pub trait KeySource: Send {
     /// The source is of no use any more and is to be dropped.
     fn wait(&mut self, until: Option<Moment>, signals: &mut Vec<Signal>) -> Result<(), KeyboardError>;
 
-    /// Adds what happened and then which keys are really down, for every device that can be asked. The safety net for a
-    /// release that was lost; sources that cannot lose one leave it.
+    /// Adds what happened and then which keys are really down, for every device that can be asked; where a thread of its own
+    /// reads a device, the answer comes with a later [`KeySource::wait`]. The safety net for a release that was lost; sources
+    /// that cannot lose one leave it.
     ///
     /// # Errors
     /// As [`KeySource::wait`].

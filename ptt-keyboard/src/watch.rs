@@ -1,7 +1,9 @@
 //! Showing a user what the daemon would hear: the listener's loop on sources of its own, without actor or retries.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::mpsc::channel;
+use std::thread::{Builder, JoinHandle};
 
 use crate::chord::ChordTracker;
 use crate::listener::{Heard, listen};
@@ -47,8 +49,7 @@ pub fn watch_all(
         vec![config.backend]
     };
     let (tell, heard) = channel();
-    let mut threads = Vec::new();
-    for backend in backends {
+    let job = |backend| -> (Backend, Job) {
         let config = KeyboardConfig { backend, ..config.clone() };
         let (tell, stop) = (tell.clone(), stop.clone());
         let listen = move || {
@@ -59,9 +60,9 @@ pub fn watch_all(
             // Nobody listens any more when this cannot be told.
             let _ = end.map_err(|error| tell.send((backend, Err(error))));
         };
-        let thread = std::thread::Builder::new().name(format!("ptt-{}", backend.name())).spawn(listen);
-        threads.push(thread.map_err(KeyboardError::os("start a thread"))?);
-    }
+        (backend, Box::new(listen))
+    };
+    let threads = start(backends.into_iter().map(job), stop, Builder::spawn)?;
     drop(tell);
     for (backend, heard) in heard {
         if hear(backend, heard).is_break() {
@@ -69,9 +70,65 @@ pub fn watch_all(
             break;
         }
     }
+    join(threads);
+    Ok(())
+}
+
+/// What listens through one backend until the [`Stop`] is raised.
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Starts a thread for each, or none: where the system has no thread left, `stop` is raised and those that run are waited for.
+fn start(
+    jobs: impl Iterator<Item = (Backend, Job)>,
+    stop: &Stop,
+    spawn: impl Fn(Builder, Job) -> io::Result<JoinHandle<()>>,
+) -> Result<Vec<JoinHandle<()>>, KeyboardError> {
+    let mut threads = Vec::new();
+    for (backend, job) in jobs {
+        match spawn(Builder::new().name(format!("ptt-{}", backend.name())), job) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                stop.raise();
+                join(threads);
+                return Err(KeyboardError::os("start a thread")(error));
+            }
+        }
+    }
+    Ok(threads)
+}
+
+fn join(threads: Vec<JoinHandle<()>>) {
     for thread in threads {
         // A panic has been printed; the others go on.
         let _ = thread.join();
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn where_one_thread_cannot_start_the_others_end() {
+        let (stop, ended) = (Stop::new().unwrap(), Arc::new(AtomicBool::new(false)));
+        let jobs = [Backend::Evdev, Backend::X11].map(|backend| -> (Backend, Job) {
+            let (stop, ended) = (stop.clone(), Arc::clone(&ended));
+            let listen = move || {
+                stop.wait(None).unwrap();
+                ended.store(true, Ordering::Relaxed);
+            };
+            (backend, Box::new(listen))
+        });
+        let left = Cell::new(1);
+        let spawn = |builder: Builder, job| match left.replace(0) {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            _ => builder.spawn(job),
+        };
+        assert!(start(jobs.into_iter(), &stop, spawn).is_err());
+        assert!(stop.raised() && ended.load(Ordering::Relaxed));
+    }
 }

@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use evdev::{Device, EventType, KeyCode};
-use ptt_tests::rig::{self, Process, Stream, VirtualKeyboard};
+use ptt_tests::hardware_free;
+use ptt_tests::rig::{self, Daemon, DaemonBuilder, Process, Stream, VirtualKeyboard};
 use rustix::process::Signal;
 
 use crate::kernel::in_the_rig;
@@ -128,6 +129,109 @@ fn of_several_swallowed_chords_each_is_kept_and_every_other_key_passes() {
     });
 }
 
+/// A key remapper, say: the program waits for its end, and hears the keyboard then.
+#[test]
+fn a_keyboard_that_another_program_has_is_taken_when_that_gives_it_back() {
+    let test = "kernel_swallow::a_keyboard_that_another_program_has_is_taken_when_that_gives_it_back";
+    in_the_rig(test, &[], |home| {
+        let mut keyboard = VirtualKeyboard::plug("rig keyboard").unwrap();
+        let mut owner = Device::open(keyboard.node()).unwrap();
+        owner.grab().unwrap();
+        let mut program = start(home, &["keyboard.chord=F21"]);
+        program.line(Stream::Err, SOON, |said| said.contains("another program has").then_some(())).unwrap();
+        drop(owner);
+        for _ in 0..2 {
+            keyboard.press(&[CHORD]).unwrap();
+            keyboard.release(&[CHORD]).unwrap();
+            // The first time it is heard while the windows still see it.
+            await_taken(&mut program);
+        }
+        let others = others();
+        keyboard.press(&[CHORD, A]).unwrap();
+        keyboard.release(&[CHORD, A]).unwrap();
+        expect(&others, &[(A, 1), (A, 0)]);
+        rig::await_some("three holds", SOON, || {
+            (program.text(Stream::Out).matches("chord released").count() == 3).then_some(())
+        });
+        assert_eq!(program.text(Stream::Err).matches("another program has").count(), 1);
+    });
+}
+
+/// What was typed before the keyboard was taken, and is read after that, has been seen by everybody.
+#[test]
+fn what_was_typed_before_the_keyboard_is_taken_is_not_typed_again() {
+    let test = "kernel_swallow::what_was_typed_before_the_keyboard_is_taken_is_not_typed_again";
+    in_the_rig(test, &[], |home| {
+        let mut keyboard = VirtualKeyboard::plug("rig keyboard").unwrap();
+        // While a key is down the keyboard is not taken.
+        keyboard.press(&[CTRL]).unwrap();
+        let mut program = start(home, &["keyboard.chord=F21"]);
+        program.line(Stream::Err, SOON, |said| said.contains("listening to").then_some(())).unwrap();
+        let others = others();
+        program.signal(Signal::STOP);
+        keyboard.release(&[CTRL]).unwrap();
+        // More than is read at once, and less than the kernel keeps.
+        for _ in 0..12 {
+            keyboard.press(&[A]).unwrap();
+            keyboard.release(&[A]).unwrap();
+        }
+        program.signal(Signal::CONT);
+        await_taken(&mut program);
+        keyboard.press(&[SHIFT]).unwrap();
+        keyboard.release(&[SHIFT]).unwrap();
+        expect(&others, &[(SHIFT, 1), (SHIFT, 0)]);
+    });
+}
+
+/// Taps end by their edges, not by looks at the true state that overtake them; a hole in the kernel's queue is counted, and leaves
+/// no key down.
+#[test]
+fn a_swallowed_chord_counts_as_any_other() {
+    let test = "kernel_swallow::a_swallowed_chord_counts_as_any_other";
+    in_the_rig(test, &[], |_| {
+        const TAPS: usize = 50;
+        let more = "keyboard.backend = 'evdev'\nkeyboard.chord = 'F21'\nkeyboard.swallow = true";
+        let mut keyboard = VirtualKeyboard::plug("rig keyboard").unwrap();
+        let mut daemon = DaemonBuilder::new().config(&hardware_free(&[&rig::bundled().file], more)).start();
+        daemon.has("keyboard");
+        daemon.listening();
+        await_taken(daemon.process());
+        let others = others();
+        for _ in 0..TAPS {
+            keyboard.press(&[CHORD, A]).unwrap();
+            keyboard.release(&[CHORD, A]).unwrap();
+            expect(&others, &[(A, 1), (A, 0)]);
+        }
+        let counted = |daemon: &Daemon, name: &str| daemon.scrape().sum(name, &[]).unwrap_or(0.0);
+        let released = [("edge", "released")];
+        rig::await_some("the last release", SOON, || {
+            let released = daemon.scrape().sum("ptt_keyboard_events_total", &released)?;
+            (released >= TAPS as f64).then_some(())
+        });
+        // A key of this keyboard is up a moment before it says so, in a second write: a look may fall between the two.
+        let lost = counted(&daemon, "ptt_keyboard_lost_releases_total");
+        assert!(lost < 5.0, "{lost} of {TAPS} ordinary releases are lost ones");
+        for more in 0..8 {
+            let holes = counted(&daemon, "ptt_keyboard_resyncs_total");
+            daemon.process().signal(Signal::STOP);
+            // More than the kernel keeps, which begins anew with each hole.
+            for _ in 0..100 + more {
+                keyboard.press(&[A]).unwrap();
+                keyboard.release(&[A]).unwrap();
+            }
+            daemon.process().signal(Signal::CONT);
+            rig::await_some("the hole", SOON, || {
+                (counted(&daemon, "ptt_keyboard_resyncs_total") > holes).then_some(())
+            });
+            keyboard.press(&[SHIFT]).unwrap();
+            keyboard.release(&[SHIFT]).unwrap();
+            let before = others.iter().take_while(|(key, _)| *key != SHIFT);
+            assert!(before.last().is_none_or(|(_, value)| value == 0), "stuck after {more} more");
+            expect(&others, &[(SHIFT, 0)]);
+        }
+    });
+}
+
 /// The program, when it has taken the keyboard for one chord.
 fn listen(home: &Path) -> Process {
     listen_for(home, &["keyboard.chord=F21"])
@@ -135,14 +239,22 @@ fn listen(home: &Path) -> Process {
 
 /// The program, when it has taken the keyboard for the chords of its configuration.
 fn listen_for(home: &Path, sets: &[&str]) -> Process {
+    let mut program = start(home, sets);
+    await_taken(&mut program);
+    program
+}
+
+fn start(home: &Path, sets: &[&str]) -> Process {
     let mut command = Command::new(rig::program());
     for set in ["keyboard.backend=evdev", "keyboard.cancel=", "keyboard.swallow=true"].iter().chain(sets) {
         command.args(["--set", set]);
     }
     command.arg("keys").env("HOME", home).env("XDG_CONFIG_HOME", home);
-    let mut program = Process::spawn(&mut command).unwrap();
+    Process::spawn(&mut command).unwrap()
+}
+
+fn await_taken(program: &mut Process) {
     program.line(Stream::Err, SOON, |said| said.contains("is kept from the windows").then_some(())).unwrap();
-    program
 }
 
 /// What everybody else sees: keys of the device that passes ours on, until it is gone.

@@ -157,11 +157,11 @@ fn inputbot_sees_the_keypad() {
 }
 
 /// A keyboard of the kernel's uinput. Unplugged when dropped.
-struct FakeKeyboard(VirtualDevice);
+pub struct FakeKeyboard(VirtualDevice);
 
 impl FakeKeyboard {
     /// `None`, and a line, where there is no uinput.
-    fn plug(name: &str, keys: &[&str]) -> Option<Self> {
+    pub fn plug(name: &str, keys: &[&str]) -> Option<Self> {
         let set: AttributeSet<KeyCode> = keys.iter().map(|key| KeyCode(code(key))).collect();
         let built = VirtualDevice::builder().and_then(|b| b.name(name).with_keys(&set)?.build());
         match built {
@@ -177,7 +177,7 @@ impl FakeKeyboard {
         }
     }
 
-    fn path(&mut self) -> std::path::PathBuf {
+    pub fn path(&mut self) -> std::path::PathBuf {
         self.0.enumerate_dev_nodes_blocking().unwrap().next().unwrap().unwrap()
     }
 }

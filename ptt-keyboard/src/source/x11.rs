@@ -37,6 +37,7 @@ pub use self::error::X11Error;
 use self::clock::Clock;
 use self::layout::{Layout, Names};
 use self::link::Link;
+use self::swallow::Grab;
 use super::{Backend, KeySource};
 use crate::chord::{DeviceId, Edge, Signal, Slot, Slots, Watched};
 use crate::wake::{Stop, poll_until};
@@ -55,6 +56,10 @@ pub struct X11Source {
     watched: Watched,
     swallow: bool,
     layout: Layout,
+    /// How often the numbers were looked up anew.
+    renumbered: u64,
+    /// What is taken from the windows.
+    grabs: Vec<Grab>,
     clock: Clock,
     stop: Stop,
     /// The watched keys that are down, by their edges.
@@ -118,6 +123,8 @@ impl X11Source {
             pointer,
             watched: watched.clone(),
             swallow: config.swallow,
+            renumbered: 0,
+            grabs: Vec::new(),
             clock,
             stop: stop.clone(),
             down: Slots::NONE,
@@ -133,7 +140,8 @@ impl X11Source {
         Ok(source)
     }
 
-    /// Asks for edges of keys, of buttons only where one is watched, and for changes of the numbers.
+    /// Asks for edges of keys, of buttons only where one is watched, and for changes of the numbers, of the modifiers only
+    /// where a grab hangs on them.
     fn select(&self) -> Result<(), X11Error> {
         let mask = |deviceid, mask| xinput::EventMask { deviceid, mask: vec![mask] };
         let mut masks = vec![mask(self.keyboard, XIEventMask::RAW_KEY_PRESS | XIEventMask::RAW_KEY_RELEASE)];
@@ -149,21 +157,34 @@ impl X11Source {
             })
             .names_notify(xkb::SelectEventsAuxNamesNotify { affect_names: names, names_details: names });
         let none = (xkb::EventType::from(0_u16), xkb::MapPart::from(0_u16));
+        let (all, map) =
+            if self.swallow { (xkb::EventType::MAP_NOTIFY, xkb::MapPart::MODIFIER_MAP) } else { none };
         let core = xkb::ID::USE_CORE_KBD.into();
-        self.link.xkb_select_events(core, none.0, none.0, none.1, none.1, &details)?.check()?;
+        self.link.xkb_select_events(core, none.0, all, map, map, &details)?.check()?;
         Ok(())
     }
 
-    /// Keeps the chords from the windows, where that is wanted, and says which of them are not ours alone.
-    fn take_from_windows(&self) -> Result<(), KeyboardError> {
+    /// Keeps the chords from the windows, where that is wanted, anew where the numbers or the modifiers are others than before;
+    /// says which of them are not ours alone.
+    fn take_from_windows(&mut self) -> Result<(), KeyboardError> {
         let masters = (self.keyboard, self.pointer);
-        let ask = if self.swallow { swallow::grab } else { swallow::look };
-        let owned = match ask(&self.link, self.root, masters, &self.watched, &self.layout) {
-            Err(X11Error::Protocol { reason }) if !self.swallow => {
-                debug!(reason, "whose the chords are is not known");
+        let owned = if self.swallow {
+            let grabs = swallow::grabs(&self.link, masters, swallow::plans(&self.watched)?, &self.layout)?;
+            if grabs == self.grabs {
                 return Ok(());
             }
-            owned => owned?,
+            swallow::let_go(&self.link, self.root, masters)?;
+            let owned = swallow::take(&self.link, self.root, &grabs)?;
+            self.grabs = grabs;
+            owned
+        } else {
+            match swallow::look(&self.link, self.root, masters, &self.watched, &self.layout) {
+                Err(X11Error::Protocol { reason }) => {
+                    debug!(reason, "whose the chords are is not known");
+                    return Ok(());
+                }
+                owned => owned?,
+            }
         };
         for chord in owned {
             warn!(
@@ -175,17 +196,15 @@ impl X11Source {
         Ok(())
     }
 
-    /// The keyboard has other numbers now: looks them up.
+    /// The keyboard has other numbers now, or other modifiers: looks them up.
     fn renumber(&mut self, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
         let layout = Layout::new(&self.watched, &read_names(&self.link)?)?;
         if layout == self.layout {
-            return Ok(());
+            return if self.swallow { self.take_from_windows() } else { Ok(()) };
         }
         debug!("the X server numbers its keys anew");
-        if self.swallow {
-            swallow::let_go(&self.link, self.root, (self.keyboard, self.pointer))?;
-        }
         self.layout = layout;
+        self.renumbered += 1;
         self.take_from_windows()?;
         // What is held was told by the old numbers.
         signals.push(Signal::Lost { device: SEAT, at: Moment::now() });
@@ -221,7 +240,10 @@ impl X11Source {
             if let Event::Error(error) = event {
                 debug!(?error, "the X server refused a request");
             }
-            let renumbered = matches!(event, Event::XkbNewKeyboardNotify(_) | Event::XkbNamesNotify(_));
+            let renumbered = matches!(
+                event,
+                Event::XkbNewKeyboardNotify(_) | Event::XkbNamesNotify(_) | Event::XkbMapNotify(_)
+            );
             return if renumbered { self.renumber(signals) } else { Ok(()) };
         };
         let Some(slot) = self.slot(&raw) else { return Ok(()) };
@@ -240,34 +262,47 @@ impl X11Source {
         if raw.is_button { self.layout.button(raw.number) } else { self.layout.key(raw.number) }
     }
 
-    /// Asks what is down, and takes in the edges that came before the answer: a newer edge must not be undone by it. Keys and
-    /// buttons are two answers; an edge between them is in one and not in the other, and then it asks again.
+    /// Asks what is down until there is an answer that holds.
     fn ask(&mut self, signals: &mut Vec<Signal>) -> Result<Slots, KeyboardError> {
         loop {
             let answer = self.question().map_err(X11Error::from)?;
-            self.take(Some(answer.keys_to), signals)?;
-            let before = signals.len();
-            self.take(Some(answer.buttons_to), signals)?;
-            if signals.len() == before {
-                return Ok(self.layout.down(&answer.keys, &answer.buttons));
+            if let Some(down) = self.settle(&answer, signals)? {
+                return Ok(down);
             }
         }
     }
 
+    /// Takes in the edges that came before an answer, because a newer edge must not be undone by it, and says what it comes
+    /// to. `None` where it does not hold: keys and buttons are two answers, and an edge between them is in one and not in the
+    /// other; and where the numbers were looked up anew a newer answer has been taken in.
+    fn settle(&mut self, answer: &Answer, signals: &mut Vec<Signal>) -> Result<Option<Slots>, KeyboardError> {
+        let renumbered = self.renumbered;
+        self.take(Some(answer.keys_to), signals)?;
+        let before = signals.len();
+        self.take(Some(answer.buttons_to), signals)?;
+        let holds = signals.len() == before && self.renumbered == renumbered;
+        Ok(holds.then(|| self.layout.down(&answer.keys, &answer.buttons)))
+    }
+
     fn question(&self) -> Result<Answer, ReplyError> {
-        let keymap = self.link.query_keymap()?;
-        let keys_to = keymap.sequence_number();
-        let mut buttons_to = keys_to;
-        let keys = keymap.reply()?.keys;
-        let mut buttons = Vec::new();
-        if !self.layout.buttons().is_empty() {
-            let pointer = self.link.xinput_xi_query_device(self.pointer)?;
-            buttons_to = pointer.sequence_number();
-            let classes = pointer.reply()?.infos.into_iter().flat_map(|info| info.classes);
-            let mut states = classes.filter_map(|class| class.data.as_button().map(|b| b.state.clone()));
-            buttons = states.next().unwrap_or_default();
-        }
+        let (keys, keys_to) = self.keys()?;
+        let without = self.layout.buttons().is_empty();
+        let (buttons, buttons_to) = if without { (Vec::new(), keys_to) } else { self.buttons()? };
         Ok(Answer { keys, keys_to, buttons, buttons_to })
+    }
+
+    fn keys(&self) -> Result<([u8; 32], SequenceNumber), ReplyError> {
+        let asked = self.link.query_keymap()?;
+        let to = asked.sequence_number();
+        Ok((asked.reply()?.keys, to))
+    }
+
+    fn buttons(&self) -> Result<(Vec<u32>, SequenceNumber), ReplyError> {
+        let asked = self.link.xinput_xi_query_device(self.pointer)?;
+        let to = asked.sequence_number();
+        let classes = asked.reply()?.infos.into_iter().flat_map(|info| info.classes);
+        let mut states = classes.filter_map(|class| class.data.as_button().map(|b| b.state.clone()));
+        Ok((states.next().unwrap_or_default(), to))
     }
 }
 

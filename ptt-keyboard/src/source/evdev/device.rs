@@ -67,8 +67,8 @@ impl Device {
         Ok(Self { id, name, path, has, fd, decoder, stamps: stamps.is_ok(), passer: None })
     }
 
-    /// Keeps the chords that it has whole from everybody else from now on. Those that cannot be kept are logged, and heard all
-    /// the same.
+    /// Keeps each chord of which it has all keys from everybody else, as soon as no key is down. One that cannot be kept is
+    /// logged, and heard all the same.
     pub fn take_from_others(&mut self, watched: &Watched) {
         let (whole, partly): (Vec<&WatchedChord>, Vec<_>) = watched
             .chords()
@@ -100,7 +100,11 @@ impl Device {
     /// Reads all there is.
     pub fn read(&mut self, watched: &Watched, signals: &mut Vec<Signal>) -> Result<(), Gone> {
         if let Some(passer) = &self.passer {
-            return passer.read(signals).map_err(Gone);
+            return match passer.read(signals) {
+                Ok(()) => Ok(()),
+                Err(Errno::NODEV) => Err(Gone(Errno::NODEV)),
+                Err(reason) => self.give_back(reason, watched, signals),
+            };
         }
         let mut buffer = [0_u8; BATCH * EVENT_BYTES];
         loop {
@@ -127,9 +131,29 @@ impl Device {
     }
 
     /// Reads all there is, then asks which keys are down. In this order, because asking empties the queue; what comes in
-    /// the microseconds between is part of the answer.
+    /// the microseconds between is part of the answer. Where the keys are passed on the answer is read later: edges may still
+    /// be on their way from there, and it must not come before them.
     pub fn actual(&mut self, watched: &Watched, signals: &mut Vec<Signal>) -> Result<(), Gone> {
         self.read(watched, signals)?;
+        match &self.passer {
+            Some(passer) => {
+                passer.ask();
+                Ok(())
+            }
+            None => self.ask(watched, signals),
+        }
+    }
+
+    /// Its keys cannot be passed on: everybody reads it again, and so do we.
+    fn give_back(&mut self, reason: Errno, watched: &Watched, signals: &mut Vec<Signal>) -> Result<(), Gone> {
+        self.passer = None;
+        warn!(
+            device = self.name,
+            %reason,
+            "the keys of this device cannot be passed on any more, so it is given back: its chords are heard, but not kept from \
+             the windows; to have that tried again, plug it in again or restart"
+        );
+        // What is in our own queue is from before it was taken; asking empties it.
         self.ask(watched, signals)
     }
 
@@ -137,5 +161,36 @@ impl Device {
         let down = probe::slots(&ioctl::keys_down(self.fd.as_fd()).map_err(Gone)?, watched);
         signals.push(Signal::Actual { device: self.id, down, at: Moment::now() });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::ear::Hand as _;
+    use super::super::super::kernel_tests::FakeKeyboard;
+    use super::*;
+    use crate::chord::Edge;
+
+    #[test]
+    fn a_keyboard_whose_keys_cannot_be_passed_on_is_heard_all_the_same() {
+        const NAME: &str = "ptt test given back";
+        let Some(mut keyboard) = FakeKeyboard::plug(NAME, &["F22"]) else { return };
+        let watched = Watched::chord_only(&"F22".parse().unwrap());
+        let (path, mut signals) = (keyboard.path(), Vec::new());
+        let opened = (probe::open_device(&path).unwrap(), NAME.to_owned(), watched.in_chords());
+        let mut device = Device::new(DeviceId(0), &path, opened, &watched, &mut signals).unwrap();
+        device.take_from_others(&watched);
+        signals.clear();
+        device.passer.as_ref().unwrap().fail(Errno::INVAL);
+        device.read(&watched, &mut signals).unwrap();
+        assert!(matches!(signals[..], [Signal::Actual { down: Slots::NONE, .. }]), "{signals:?}");
+        signals.clear();
+        keyboard.tap("F22");
+        device.read(&watched, &mut signals).unwrap();
+        let edges: Vec<Edge> = signals
+            .iter()
+            .filter_map(|signal| if let Signal::Key { edge, .. } = signal { Some(*edge) } else { None })
+            .collect();
+        assert_eq!(edges, [Edge::Down, Edge::Up], "{signals:?}");
     }
 }

@@ -5,9 +5,10 @@
 //! * Every key of the keyboard goes through here as a number, and is not kept.
 //! * When this process ends, however it does, the kernel gives the keyboard back, removes the uinput device and lets go of
 //!   what was down on it. Left Ctrl+Space+Escape together give the keyboard back at once and for as long as it is plugged in.
-//! * The keyboard is taken while no key is down: who saw a key go down would wait for its release.
+//! * The keyboard is taken while no key is down: who saw a key go down would wait for its release. What the others saw before
+//!   that is not passed on. Where another program has taken it before us it is tried again at each event.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,13 +20,14 @@ use ::evdev::{EventType, InputEvent, SynchronizationCode};
 use ptt_messages::Moment;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use super::ioctl::{self, KeyBits};
+use super::ioctl;
 use super::probe::{PASSED_ON, open_device};
 use super::sieve::{KeyEvent, Sieve};
 use crate::bus::Address;
 use crate::chord::{DeviceId, Edge, Signal, Slots, Watched};
+use crate::metrics::RESYNCS_TOTAL;
 use crate::urgency;
 use crate::wake::{Inbox, Stop, poll_until};
 
@@ -40,7 +42,8 @@ pub struct Passer {
 #[derive(Debug)]
 enum Told {
     Signal(Signal),
-    Gone(Errno),
+    /// No key is passed on any more.
+    Ended(Errno),
 }
 
 /// What the thread works with.
@@ -50,12 +53,16 @@ struct Pass {
     watched: Watched,
     from: RawDevice,
     /// The same keyboard once more, to ask for its state: asking empties the queue of who asks.
-    state: OwnedFd,
+    state: RawDevice,
     to: VirtualDevice,
     sieve: Sieve,
     inbox: Arc<Inbox<Told>>,
+    /// When it was taken: what is older was seen by the others.
+    taken: Moment,
     /// The user wanted it back.
     given_up: bool,
+    /// It has been said that another program has it.
+    said_busy: bool,
     /// The kernel's queue ran over, and the report that ends the hole has not come.
     in_hole: bool,
     packet: Vec<InputEvent>,
@@ -67,11 +74,13 @@ impl Passer {
     /// # Errors
     /// Why that cannot be done, as the end of a sentence.
     pub fn start(id: DeviceId, path: &Path, watched: &Watched, chords: &[Slots]) -> Result<Self, String> {
-        let open = || open_device(path).map_err(|error| format!("it cannot be read: {error}"));
-        let (fd, state) = (open()?, open()?);
-        ioctl::use_monotonic_clock(fd.as_fd())
+        let open = || {
+            let opened = open_device(path).map_err(std::io::Error::from).and_then(RawDevice::from_fd);
+            opened.map_err(|error| format!("it cannot be read: {error}"))
+        };
+        let (from, state) = (open()?, open()?);
+        ioctl::use_monotonic_clock(from.as_fd())
             .map_err(|error| format!("its clock cannot be set: {error}"))?;
-        let from = RawDevice::from_fd(fd).map_err(|error| format!("it cannot be read: {error}"))?;
         let to = twin(&from)?;
         let (inbox, stop) = Inbox::new()
             .and_then(|inbox| Ok((Arc::new(inbox), Stop::new()?)))
@@ -87,7 +96,9 @@ impl Passer {
             to,
             sieve: Sieve::new(chords),
             inbox: Arc::clone(&inbox),
+            taken: Moment::default(),
             given_up: false,
+            said_busy: false,
             in_hole: false,
             packet: Vec::new(),
         };
@@ -96,8 +107,7 @@ impl Passer {
             // The user's typing waits for it.
             urgency::ask(Address::System, &on);
             if let Err(error) = pass.run(&on) {
-                let errno = Errno::from_io_error(&error).unwrap_or(Errno::NODEV);
-                pass.inbox.put(Told::Gone(errno));
+                pass.inbox.put(Told::Ended(Errno::from_io_error(&error).unwrap_or(Errno::IO)));
             }
         };
         let thread = std::thread::Builder::new().name("ptt-pass".to_owned()).spawn(run);
@@ -112,15 +122,26 @@ impl Passer {
     /// Adds what the watched keys did.
     ///
     /// # Errors
-    /// The keyboard is gone.
+    /// Why no key is passed on any more: with [`Errno::NODEV`] the keyboard is gone.
     pub fn read(&self, signals: &mut Vec<Signal>) -> Result<(), Errno> {
         self.inbox.take().into_iter().try_for_each(|told| match told {
             Told::Signal(signal) => {
                 signals.push(signal);
                 Ok(())
             }
-            Told::Gone(errno) => Err(errno),
+            Told::Ended(errno) => Err(errno),
         })
+    }
+
+    /// Asks which keys are really down. The answer comes with what they did, after what had been done by then.
+    pub fn ask(&self) {
+        self.stop.nudge();
+    }
+
+    /// As if passing on had failed.
+    #[cfg(test)]
+    pub fn fail(&self, errno: Errno) {
+        self.inbox.put(Told::Ended(errno));
     }
 }
 
@@ -146,29 +167,64 @@ impl Pass {
             if stop.raised() {
                 return self.give_back();
             }
-            let events: Vec<InputEvent> = match self.from.fetch_events() {
-                Ok(events) => events.collect(),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
-                Err(error) => return Err(error),
-            };
-            events.into_iter().try_for_each(|event| self.event(event))?;
-            if self.from.is_grabbed() && self.sieve.wants_out() {
-                self.given_up = true;
-                self.give_back()?;
-                warn!(device = self.name, "given back: Left Ctrl, Space and Escape were held together");
+            if !fds[0].revents().is_empty() {
+                stop.heed();
+                self.answer()?;
+            }
+            self.read()?;
+        }
+    }
+
+    /// Reads what there is, or the first part of it; false where there is nothing.
+    fn read(&mut self) -> std::io::Result<bool> {
+        let events: Vec<InputEvent> = match self.from.fetch_events() {
+            Ok(events) => events.collect(),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        events.into_iter().try_for_each(|event| self.event(event))?;
+        if self.from.is_grabbed() && self.sieve.wants_out() {
+            self.given_up = true;
+            self.give_back()?;
+            warn!(device = self.name, "given back: Left Ctrl, Space and Escape were held together");
+        }
+        Ok(true)
+    }
+
+    /// Tells which keys are really down, when all that had been done by then has been told.
+    fn answer(&mut self) -> std::io::Result<()> {
+        loop {
+            let down = self.down()?;
+            if !self.read()? {
+                self.tell_down(&down);
+                return Ok(());
             }
         }
     }
 
     /// Takes the keyboard from the others, where no key is down.
     fn take_if_idle(&mut self) -> std::io::Result<()> {
-        let idle = |state: &OwnedFd| Ok::<_, Errno>(ioctl::keys_down(state.as_fd())? == KeyBits::NONE);
-        if self.from.is_grabbed() || self.given_up || !idle(&self.state)? {
+        if self.from.is_grabbed() || self.given_up || !self.down()?.is_empty() {
             return Ok(());
         }
-        self.from.grab()?;
+        // What is still in the queue was seen by the others. What comes between this and the next line is found by the second
+        // look.
+        self.taken = Moment::now();
+        match self.from.grab() {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) => {
+                if !std::mem::replace(&mut self.said_busy, true) {
+                    warn!(
+                        device = self.name,
+                        "another program has this device for itself (a key remapper?): it is heard, and its chords are kept \
+                         from the windows, when that program has given it back; until then only what that one passes on is heard"
+                    );
+                }
+                return Ok(());
+            }
+            grabbed => grabbed?,
+        }
         // One that went down in between was seen by the others.
-        if !idle(&self.state)? {
+        if !self.down()?.is_empty() {
             return self.from.ungrab();
         }
         info!(
@@ -202,28 +258,31 @@ impl Pass {
         if self.in_hole {
             return Ok(());
         }
-        if kind != EventType::KEY {
-            self.packet.push(event);
+        let since_boot = event.timestamp().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let at = Moment::default() + since_boot;
+        if kind == EventType::KEY {
+            self.signal(&event, at);
+        }
+        if !self.from.is_grabbed() || at < self.taken {
             return Ok(());
         }
-        self.signal(&event);
-        if self.from.is_grabbed() {
+        if kind == EventType::KEY {
             let mut tell = Vec::new();
             self.sieve.step((event.code(), event.value()), &mut tell);
             self.packet.extend(tell.into_iter().map(key_event));
+        } else {
+            self.packet.push(event);
         }
         Ok(())
     }
 
-    fn signal(&self, event: &InputEvent) {
+    fn signal(&self, event: &InputEvent, at: Moment) {
         let Some(slot) = self.watched.slot(event.code()) else { return };
         let edge = match event.value() {
             0 => Edge::Up,
             1 => Edge::Down,
             _ => Edge::Repeat,
         };
-        let since_boot = event.timestamp().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let at = Moment::default() + since_boot;
         self.inbox.put(Told::Signal(Signal::Key { device: self.id, slot, edge, at }));
     }
 
@@ -237,15 +296,25 @@ impl Pass {
 
     fn resync(&mut self) -> std::io::Result<()> {
         self.in_hole = false;
-        let down: Vec<u16> = self.from.get_key_state()?.iter().map(|key| key.code()).collect();
-        let slots: Slots = down.iter().filter_map(|code| self.watched.slot(*code)).collect();
-        let signal = Signal::Actual { device: self.id, down: slots, at: Moment::now() };
-        self.inbox.put(Told::Signal(signal));
+        debug!(device = self.name, "the kernel's queue ran over: reading the true key state");
+        metrics::counter!(RESYNCS_TOTAL).increment(1);
+        let down = self.down()?;
+        self.tell_down(&down);
         let mut tell = Vec::new();
         if self.from.is_grabbed() {
             self.sieve.resync(down, &mut tell);
         }
         self.tell(&tell)
+    }
+
+    /// The keys that are down. What is in the queue stays there.
+    fn down(&self) -> std::io::Result<Vec<u16>> {
+        Ok(self.state.get_key_state()?.iter().map(|key| key.code()).collect())
+    }
+
+    fn tell_down(&self, down: &[u16]) {
+        let down: Slots = down.iter().filter_map(|code| self.watched.slot(*code)).collect();
+        self.inbox.put(Told::Signal(Signal::Actual { device: self.id, down, at: Moment::now() }));
     }
 
     fn tell(&mut self, keys: &[KeyEvent]) -> std::io::Result<()> {

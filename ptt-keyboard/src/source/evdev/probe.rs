@@ -30,7 +30,7 @@ pub struct KeyDeviceInfo {
     pub path: PathBuf,
     /// Whether this process may read it.
     pub readable: bool,
-    /// Whether it has all keys of the chord.
+    /// Whether it has all keys of one of the chords.
     pub has_chord: bool,
     /// Names of the watched keys it has: of the chord and the cancel key.
     pub watched: Vec<String>,

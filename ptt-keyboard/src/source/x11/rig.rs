@@ -54,6 +54,16 @@ impl Server {
         *self = again;
     }
 
+    /// Gives it another keyboard map; false, and a line, where there is no setxkbmap.
+    pub fn set_map(&self, args: &[&str]) -> bool {
+        let run = Command::new("setxkbmap").args(["-display", &self.display]).args(args).output();
+        let done = run.is_ok_and(|run| run.status.success());
+        if !done {
+            println!("skipped: no setxkbmap here, install the package `x11-xkb-utils`");
+        }
+        done
+    }
+
     pub fn pid(&self) -> rustix::process::Pid {
         rustix::process::Pid::from_child(&self.child)
     }

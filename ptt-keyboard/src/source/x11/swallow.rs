@@ -1,13 +1,16 @@
 //! Keeping the chords from the windows: a passive grab of one key of each, for every state of the lock keys.
 //!
 //! A grab is of one key together with modifiers, so that is what a chord must be to be swallowed; Down+Right is not: its keys
-//! would be gone from every window. While a grabbed key is held the server gives no other key to windows either. It lets go
-//! of all grabs when the connection ends, however this program ends.
+//! would be gone from every window, and so would the key of a chord whose modifier is none to the server: that one is not
+//! grabbed. While a grabbed key is held the server gives no other key to windows either. It lets go of all grabs when the
+//! connection ends, however this program ends.
 
+use tracing::warn;
+use x11rb::connection::Connection as _;
 use x11rb::errors::ReplyError;
 use x11rb::protocol::ErrorKind;
 use x11rb::protocol::xinput::{self, ConnectionExt as _, GrabMode22, GrabOwner, GrabType, XIEventMask};
-use x11rb::protocol::xproto::{ConnectionExt as _, GrabMode, GrabStatus, ModMask, Window};
+use x11rb::protocol::xproto::{ConnectionExt as _, GrabMode, GrabStatus, Keysym, ModMask, Window};
 use x11rb::{CURRENT_TIME, NONE};
 
 use super::error::X11Error;
@@ -26,6 +29,31 @@ pub struct Plan {
     key: Slot,
     /// Only while these are down; any modifiers where there are none.
     with: Slots,
+}
+
+/// The grab of a chord's key.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Grab {
+    /// For people.
+    chord: String,
+    device: xinput::DeviceId,
+    kind: GrabType,
+    number: u8,
+    /// The states of the modifiers that are the chord's; none where a modifier of it is none to the server.
+    exact: Vec<u32>,
+    /// It is grabbed in any state.
+    alone: bool,
+}
+
+/// Which keys the server takes for modifiers.
+#[derive(Debug)]
+struct Modifiers {
+    /// The numbers of keys, in a row for each of the eight modifiers; 0 is no key.
+    table: Vec<u8>,
+    /// What the keys mean, from the number `first` on, `per_key` meanings for each.
+    meanings: Vec<Keysym>,
+    first: u8,
+    per_key: u8,
 }
 
 /// The kernel's codes of the modifiers.
@@ -55,18 +83,54 @@ fn plan(watched: &Watched, chord: &WatchedChord) -> Result<Plan, X11Error> {
     }
 }
 
-/// Grabs what the chords need, and gives those that another program has for itself. They are heard all the same.
+/// The grabs that the chords need, by the modifiers that the server has now.
 ///
 /// # Errors
-/// [`plans`]', or the connection's.
-pub fn grab(
+/// The connection's.
+pub fn grabs(
     link: &Link,
-    root: Window,
-    masters: Masters,
-    watched: &Watched,
+    (keyboard, pointer): Masters,
+    plans: Vec<Plan>,
     layout: &Layout,
-) -> Result<Vec<String>, X11Error> {
-    grab_all(link, root, masters, plans(watched)?, layout)
+) -> Result<Vec<Grab>, X11Error> {
+    let modifiers = Modifiers::read(link)?;
+    let number_in = |list: &[(u8, Slot)], wanted| {
+        list.iter().find(|(_, slot)| *slot == wanted).map(|(number, _)| *number)
+    };
+    let grab = |plan: Plan| {
+        let (device, kind, number) = match number_in(layout.keys(), plan.key) {
+            Some(number) => (keyboard, GrabType::KEYCODE, number),
+            None => {
+                let number = number_in(layout.buttons(), plan.key).expect("a layout has all keys");
+                (pointer, GrabType::BUTTON, number)
+            }
+        };
+        let with: Vec<u8> = plan.with.iter().filter_map(|slot| number_in(layout.keys(), slot)).collect();
+        let (exact, alone) = (modifiers.states(&with), with.is_empty());
+        Grab { chord: plan.chord, device, kind, number, exact, alone }
+    };
+    Ok(plans.into_iter().map(grab).collect())
+}
+
+/// Takes them, and gives the chords that another program has for itself. Those, and one that cannot be had, which is logged,
+/// are heard all the same.
+///
+/// # Errors
+/// The connection's.
+pub fn take(link: &Link, root: Window, grabs: &[Grab]) -> Result<Vec<String>, X11Error> {
+    let mut taken = Vec::new();
+    for grab in grabs {
+        if grab.exact.is_empty() {
+            warn!(
+                chord = grab.chord,
+                "the chord is heard, but cannot be kept from the windows: one of its keys is no modifier in this keyboard map, \
+                 and without it the other one would be gone from every window; choose another modifier, or backend = \"evdev\""
+            );
+        } else if !take_one(link, root, grab)? {
+            taken.push(grab.chord.clone());
+        }
+    }
+    Ok(taken)
 }
 
 /// The chords that another program has for itself, of those that can be grabbed. Nothing stays grabbed.
@@ -81,53 +145,21 @@ pub fn look(
     layout: &Layout,
 ) -> Result<Vec<String>, X11Error> {
     let plans = watched.chords().iter().filter_map(|chord| plan(watched, chord).ok()).collect();
+    let mut grabs = grabs(link, masters, plans, layout)?;
+    grabs.retain(|grab| !grab.exact.is_empty());
     // A desktop that starts at this very moment is not to find its shortcuts taken.
     link.grab_server()?.check()?;
-    let taken = grab_all(link, root, masters, plans, layout);
+    let taken = take(link, root, &grabs);
     let_go(link, root, masters)?;
     link.ungrab_server()?.check()?;
     taken
 }
 
-fn grab_all(
-    link: &Link,
-    root: Window,
-    masters: Masters,
-    plans: Vec<Plan>,
-    layout: &Layout,
-) -> Result<Vec<String>, X11Error> {
-    let mut taken = Vec::new();
-    for plan in plans {
-        if !grab_one(link, root, masters, &plan, layout)? {
-            taken.push(plan.chord);
-        }
-    }
-    Ok(taken)
-}
-
 /// Whether nobody else has it.
-fn grab_one(
-    link: &Link,
-    root: Window,
-    (keyboard, pointer): Masters,
-    plan: &Plan,
-    layout: &Layout,
-) -> Result<bool, X11Error> {
-    let number_in = |list: &[(u8, Slot)], wanted| {
-        list.iter().find(|(_, slot)| *slot == wanted).map(|(number, _)| *number)
-    };
-    let (device, kind, number) = match number_in(layout.keys(), plan.key) {
-        Some(number) => (keyboard, GrabType::KEYCODE, number),
-        None => {
-            (pointer, GrabType::BUTTON, number_in(layout.buttons(), plan.key).expect("a layout has all keys"))
-        }
-    };
-    let map = link.get_modifier_mapping()?.reply()?;
-    let of = |number: u8| modifiers_of(number, &map.keycodes);
-    let with = plan.with.iter().filter_map(|slot| number_in(layout.keys(), slot));
-    let exact = states(with.map(of).fold(0, |all, bits| all | bits), &LOCKS.map(of));
-    let is_free = device == pointer || is_free(link, root, number, &exact)?;
-    let states = if plan.with.is_empty() { vec![ANY_MODIFIER] } else { exact };
+fn take_one(link: &Link, root: Window, grab: &Grab) -> Result<bool, X11Error> {
+    let is_free = grab.kind == GrabType::BUTTON || is_free(link, root, grab.number, &grab.exact)?;
+    let any = [ANY_MODIFIER];
+    let states = if grab.alone { &any[..] } else { &grab.exact };
     let (mode, owner) = (GrabMode22::ASYNC, GrabOwner::NO_OWNER);
     // While a grab lasts the server tells its owner raw events by the grab's mask only.
     let mask = [u32::from(
@@ -136,20 +168,19 @@ fn grab_one(
             | XIEventMask::RAW_BUTTON_PRESS
             | XIEventMask::RAW_BUTTON_RELEASE,
     )];
-    let number = u32::from(number);
     let refused = link
         .xinput_xi_passive_grab_device(
             CURRENT_TIME,
             root,
             NONE,
-            number,
-            device,
-            kind,
+            u32::from(grab.number),
+            grab.device,
+            grab.kind,
             mode,
             GrabMode::ASYNC,
             owner,
             &mask,
-            &states,
+            states,
         )?
         .reply()?
         .modifiers;
@@ -189,10 +220,45 @@ pub fn let_go(link: &Link, root: Window, (keyboard, pointer): Masters) -> Result
     Ok(())
 }
 
-/// The modifiers that a key of this number is, from the server's table of eight equal rows.
-fn modifiers_of(number: u8, table: &[u8]) -> u32 {
-    let rows = table.chunks((table.len() / 8).max(1));
-    rows.zip(0..8).filter(|(row, _)| row.contains(&number)).fold(0, |all, (_, bit)| all | 1 << bit)
+impl Modifiers {
+    fn read(link: &Link) -> Result<Self, X11Error> {
+        let (first, last) = (link.setup().min_keycode, link.setup().max_keycode);
+        let meanings = link.get_keyboard_mapping(first, last - first + 1)?;
+        let table = link.get_modifier_mapping()?.reply()?.keycodes;
+        let meanings = meanings.reply()?;
+        Ok(Self { table, first, per_key: meanings.keysyms_per_keycode, meanings: meanings.keysyms })
+    }
+
+    /// The states in which the keys of these numbers are down, whatever locks are on; none where one is no modifier.
+    fn states(&self, with: &[u8]) -> Vec<u32> {
+        let bits: Vec<u32> = with.iter().map(|number| self.of(*number)).collect();
+        if bits.contains(&0) {
+            return Vec::new();
+        }
+        states(bits.into_iter().fold(0, |all, bits| all | bits), &LOCKS.map(|lock| self.of(lock)))
+    }
+
+    /// The modifiers that a key of this number is. A layout with AltGr does not list that key but one of the same meaning
+    /// that no keyboard has: then it is what those of its meaning are.
+    fn of(&self, number: u8) -> u32 {
+        let means = self.meanings(number).first().filter(|meaning| **meaning != NONE);
+        let alike = |other| means.is_some_and(|meaning| self.meanings(other).contains(meaning));
+        match self.listed(|other| other == number) {
+            0 => self.listed(alike),
+            bits => bits,
+        }
+    }
+
+    fn listed(&self, which: impl Fn(u8) -> bool) -> u32 {
+        let rows = self.table.chunks((self.table.len() / 8).max(1)).zip(0..8);
+        rows.filter(|(row, _)| row.iter().any(|number| which(*number)))
+            .fold(0, |all, (_, bit)| all | 1 << bit)
+    }
+
+    fn meanings(&self, number: u8) -> &[Keysym] {
+        let at = number.checked_sub(self.first).map(|at| usize::from(at) * usize::from(self.per_key));
+        at.and_then(|at| self.meanings.get(at..at + usize::from(self.per_key))).unwrap_or_default()
+    }
 }
 
 /// `with` together with each set of locks that may be on.
@@ -232,13 +298,44 @@ mod tests {
         }
     }
 
+    const ALT: Keysym = 0xffe9;
+    const ALT_GR: Keysym = 0xfe03;
+
+    /// Two keys for each modifier: Shift, Lock, Control, Mod1 (Alt), Mod2 (NumLock), ..., Mod5 (AltGr); what some mean.
+    fn modifiers(meanings: &[(u8, Keysym)]) -> Modifiers {
+        let table = vec![50, 62, 66, 0, 37, 105, 64, 204, 77, 0, 0, 0, 133, 134, 92, 0];
+        let mut all = vec![NONE; 2 * 248];
+        for (number, meaning) in meanings {
+            all[2 * usize::from(number - 8)] = *meaning;
+        }
+        Modifiers { table, meanings: all, first: 8, per_key: 2 }
+    }
+
     #[test]
     fn every_state_of_the_locks_is_grabbed() {
-        // Two keys for each modifier: Shift, Lock, Control, Mod1 (Alt), Mod2 (NumLock), ...
-        let table = [50, 62, 66, 0, 37, 105, 64, 108, 77, 0, 0, 0, 133, 134, 0, 0];
-        assert_eq!([37, 64, 77, 78, 9].map(|key| modifiers_of(key, &table)), [4, 8, 16, 0, 0]);
-        assert_eq!(states(4, &[16, 0]), [4, 6, 20, 22]);
+        let modifiers = modifiers(&[]);
+        assert_eq!([37, 64, 77, 78, 9].map(|key| modifiers.of(key)), [4, 8, 16, 0, 0]);
+        assert_eq!(modifiers.states(&[37]), [4, 6, 20, 22]);
         assert_eq!(states(4, &[16, 128]).len(), 8);
-        assert_eq!(modifiers_of(9, &[]), 0);
+        let none = Modifiers { table: vec![], meanings: vec![], first: 8, per_key: 0 };
+        assert_eq!((none.of(9), none.states(&[37])), (0, vec![]));
+    }
+
+    #[test]
+    fn a_modifier_that_is_not_listed_is_found_by_its_meaning_or_nothing_is_grabbed() {
+        const RIGHT: u8 = 108;
+        for (meanings, bits) in [
+            (&[(92, ALT_GR), (64, ALT), (RIGHT, ALT_GR)][..], 128),
+            (&[(92, ALT_GR), (64, ALT), (RIGHT, ALT)], 8),
+            // A compose key, and none.
+            (&[(92, ALT_GR), (64, ALT), (RIGHT, 0xff20)], 0),
+            (&[(92, ALT_GR), (64, ALT)], 0),
+        ] {
+            let modifiers = modifiers(meanings);
+            assert_eq!(modifiers.of(RIGHT), bits, "{meanings:?}");
+            let states = modifiers.states(&[37, RIGHT]);
+            assert!(states.iter().all(|state| state & (4 | bits) == 4 | bits), "{states:?}");
+            assert_eq!(states.is_empty(), bits == 0, "{states:?}");
+        }
     }
 }

@@ -213,18 +213,52 @@ fn the_true_state_is_put_between_the_edges_it_lies_between() {
     assert!(matches!(signals[..], [Signal::Key { edge: Edge::Up, .. }]), "{signals:?}");
 }
 
+/// Keys and buttons are asked for one after the other.
+#[test]
+fn an_edge_between_the_two_answers_makes_it_ask_again() {
+    let Some(server) = Server::start(&[]) else { return };
+    let config = config("chord = 'LeftCtrl+MouseSide'");
+    let (mut source, mut hand) = (open(&server, &config).unwrap(), server.hand());
+    let chord = config.watched().unwrap().chord();
+    for (key, down) in [("LeftCtrl", true), ("MouseSide", true), ("LeftCtrl", false), ("MouseSide", false)] {
+        let (keys, keys_to) = source.keys().unwrap();
+        hand.set(&[key], down);
+        hand.sync();
+        let (buttons, buttons_to) = source.buttons().unwrap();
+        let answer = Answer { keys, keys_to, buttons, buttons_to };
+        let mut signals = Vec::new();
+        assert_eq!(source.settle(&answer, &mut signals).unwrap(), None, "{key} {down}");
+        assert!(matches!(signals[..], [Signal::Key { .. }]), "{signals:?}");
+        let both = (key, down) == ("MouseSide", true);
+        assert_eq!(source.ask(&mut signals).unwrap() == chord, both, "{key} {down}");
+        assert_eq!(signals.len(), 1, "{signals:?}");
+    }
+}
+
+#[test]
+fn an_answer_from_before_the_numbers_changed_does_not_hold() {
+    let Some(server) = Server::start(&[]) else { return };
+    let config = config("chord = 'Down+Right'");
+    let (mut source, mut hand) = (open(&server, &config).unwrap(), server.hand());
+    if !server.set_map(&["-rules", "base", "-keycodes", "xfree86"]) {
+        return;
+    }
+    hand.names = names(&hand);
+    let answer = source.question().unwrap();
+    hand.set(&["Down", "Right"], true);
+    hand.sync();
+    let mut signals = Vec::new();
+    assert_eq!(source.settle(&answer, &mut signals).unwrap(), None);
+    assert!(matches!(signals[..], [Signal::Lost { .. }, .., Signal::Opened { .. }]), "{signals:?}");
+    assert_eq!(source.ask(&mut signals).unwrap(), config.watched().unwrap().chord());
+}
+
 #[test]
 fn a_server_that_counts_its_keys_anew_is_followed() {
     let Some(server) = Server::start(&[]) else { return };
     let (ear, mut hand) = (ear(&server, &config("chord = 'Down+Right'")), server.hand());
-    let load = |keycodes: &str| {
-        let done = std::process::Command::new("setxkbmap")
-            .args(["-display", &server.display, "-rules", "base", "-layout", "de", "-keycodes", keycodes])
-            .output();
-        done.is_ok_and(|done| done.status.success())
-    };
+    let load = |keycodes| server.set_map(&["-rules", "base", "-layout", "de", "-keycodes", keycodes]);
     if !load("xfree86") {
-        println!("skipped: no setxkbmap here, install the package `x11-xkb-utils`");
         return;
     }
     hand.names = names(&hand);
@@ -362,6 +396,75 @@ fn swallowed_keys_come_back_when_the_connection_ends_while_they_are_held() {
     }
 }
 
+/// Layouts with AltGr leave its key out of the table of modifiers: they list another one of the same meaning.
+#[test]
+fn a_modifier_that_the_server_does_not_list_is_found_or_nothing_is_taken() {
+    let Some(server) = Server::start(&[]) else { return };
+    if !server.set_map(&["-layout", "de"]) {
+        return;
+    }
+    let (window, mut hand) = (Window::open(&server), server.hand());
+    for (chord, passes) in [("RightAlt+Space", vec![108]), ("LeftCtrl+RightAlt+Space", vec![37, 108])] {
+        server.set_map(&["-layout", "de"]);
+        for listed in [true, false] {
+            if !listed {
+                unlist(&hand, 7);
+            }
+            let ear = ear(&server, &config(&format!("chord = '{chord}'\nswallow = true")));
+            let what = format!("{chord}, listed: {listed}");
+            let keys: Vec<&str> = chord.split('+').collect();
+            hand.set(&keys, true);
+            assert!(matches!(ear.next(), ChordEvent::Pressed { .. }), "{what}");
+            hand.set(&keys, false);
+            assert!(matches!(ear.next(), ChordEvent::Released { .. }), "{what}");
+            hand.sync();
+            assert_eq!(window.presses(), [&passes[..], &[65][usize::from(listed)..]].concat(), "{what}");
+            // What is less than the chord is every window's.
+            for (others, seen) in [(&["Space"][..], &[65][..]), (&["LeftCtrl", "Space"], &[37, 65])] {
+                hand.set(others, true);
+                hand.set(others, false);
+                hand.sync();
+                assert_eq!(window.presses(), seen, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_taken_follows_the_modifiers() {
+    let Some(server) = Server::start(&[]) else { return };
+    let (window, mut hand) = (Window::open(&server), server.hand());
+    let mut source = open(&server, &config("chord = 'RightAlt+Space'\nswallow = true")).unwrap();
+    let mut seen = |source: &mut X11Source| {
+        // What the server has told is taken in.
+        hand.sync();
+        source.wait(Some(Moment::now() + Duration::from_millis(50)), &mut Vec::new()).unwrap();
+        hand.set(&["RightAlt", "Space"], true);
+        hand.set(&["RightAlt", "Space"], false);
+        hand.tap("Space");
+        hand.sync();
+        window.presses()
+    };
+    source.first.clear();
+    assert_eq!(seen(&mut source), [108, 65], "Alt");
+    if !server.set_map(&["-layout", "de"]) {
+        return;
+    }
+    assert_eq!(seen(&mut source), [108, 65], "AltGr");
+    unlist(&server.hand(), 7);
+    assert_eq!(seen(&mut source), [108, 65, 65], "no modifier any more");
+    server.set_map(&["-layout", "us"]);
+    assert_eq!(seen(&mut source), [108, 65], "Alt again");
+}
+
+/// Takes all keys of a modifier out of the server's table.
+fn unlist(hand: &XHand, modifier: usize) {
+    let mut table = hand.link.get_modifier_mapping().unwrap().reply().unwrap().keycodes;
+    let row = table.len() / 8;
+    table[modifier * row..(modifier + 1) * row].fill(0);
+    hand.link.set_modifier_mapping(&table).unwrap().reply().unwrap();
+}
+
 #[test]
 fn a_chord_that_another_program_owns_is_heard_all_the_same() {
     let Some(server) = Server::start(&[]) else { return };
@@ -392,6 +495,17 @@ fn a_chord_that_another_program_owns_is_heard_all_the_same() {
 type Masters = (xinput::DeviceId, xinput::DeviceId);
 type Ask = fn(&Link, xproto::Window, Masters, &Watched, &Layout) -> Result<Vec<String>, X11Error>;
 
+/// As a source that swallows.
+fn grab(
+    link: &Link,
+    root: xproto::Window,
+    masters: Masters,
+    watched: &Watched,
+    layout: &Layout,
+) -> Result<Vec<String>, X11Error> {
+    swallow::take(link, root, &swallow::grabs(link, masters, swallow::plans(watched)?, layout)?)
+}
+
 #[test]
 fn a_chord_that_another_program_owns_is_named() {
     let Some(server) = Server::start(&[]) else { return };
@@ -417,11 +531,11 @@ fn a_chord_that_another_program_owns_is_named() {
         // That it can is also a proof that we have let go.
         desktop.grab_key(true, root, state, number, mode, mode).unwrap().check().unwrap();
         assert_eq!(owned(swallow::look), chords, "{number} {state:?}");
-        assert_eq!(owned(swallow::grab), chords, "{number} {state:?}");
+        assert_eq!(owned(grab), chords, "{number} {state:?}");
         desktop.ungrab_key(number, root, ModMask::ANY).unwrap().check().unwrap();
     }
     let (kind, owner) = (xinput::GrabType::KEYCODE, GrabOwner::NO_OWNER);
-    let grab = desktop
+    let theirs = desktop
         .xinput_xi_passive_grab_device(
             CURRENT_TIME,
             root,
@@ -436,9 +550,9 @@ fn a_chord_that_another_program_owns_is_named() {
             &[4],
         )
         .unwrap();
-    assert!(grab.reply().unwrap().modifiers.is_empty());
+    assert!(theirs.reply().unwrap().modifiers.is_empty());
     assert_eq!(owned(swallow::look), ["LeftCtrl+Space"]);
-    assert_eq!(owned(swallow::grab), ["LeftCtrl+Space"]);
+    assert_eq!(owned(grab), ["LeftCtrl+Space"]);
 }
 
 #[test]
