@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Starts a server on a display that is free.
+    /// Starts a server on a display of its own.
     ///
     /// # Errors
     /// [`Skip`] when a package is not there.
@@ -56,21 +56,23 @@ impl Screen {
     /// # Panics
     /// As [`Self::start`].
     pub fn start_with(arguments: &[&str]) -> Result<Self, Skip> {
-        let mut command = Command::new("Xvfb");
-        command.args(["-displayfd", "1"]).args(arguments);
-        Self::up(command)
+        // Chosen here and not by the server, which takes the lowest: one that is killed and started again must find its own free.
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = 1_000 + 100 * (std::process::id() % 500) + STARTED.fetch_add(1, Ordering::Relaxed);
+        Self::up(&format!(":{number}"), arguments)
     }
 
-    fn up(mut command: Command) -> Result<Self, Skip> {
+    fn up(display: &str, arguments: &[&str]) -> Result<Self, Skip> {
         needs(&[("Xvfb", "xvfb"), ("xterm", "xterm"), ("setxkbmap", "x11-xkb-utils")])?;
-        command.args(["-screen", "0", "640x480x24", "-nolisten", "tcp"]);
+        let mut command = Command::new("Xvfb");
+        command.args([display, "-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp"]);
+        command.args(arguments);
         let mut server = Process::spawn(&mut command).expect("Xvfb can be started");
         // It writes its number when it is ready.
-        let number: u32 =
-            server.line(Stream::Out, SOON, |line| line.trim().parse().ok()).expect("Xvfb tells its display");
-        let display = format!(":{number}");
-        let (conn, _) = x11rb::connect(Some(&display)).expect("the server lets its own test in");
-        Ok(Self { conn, server, display })
+        let number = server.line(Stream::Out, SOON, |line| line.trim().parse::<u32>().ok());
+        number.expect("Xvfb tells its display");
+        let (conn, _) = x11rb::connect(Some(display)).expect("the server lets its own test in");
+        Ok(Self { conn, server, display: display.to_owned() })
     }
 
     /// Ends it as a crash does.
@@ -87,9 +89,7 @@ impl Screen {
     /// # Panics
     /// When it does not come up.
     pub fn restart(&mut self) {
-        let mut command = Command::new("Xvfb");
-        command.arg(&self.display).args(["-displayfd", "1"]);
-        *self = Self::up(command).expect("the packages were there a moment ago");
+        *self = Self::up(&self.display, &[]).expect("the packages were there a moment ago");
     }
 
     /// Its name, such as ":1".
