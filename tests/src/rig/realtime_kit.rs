@@ -1,5 +1,5 @@
 //! rtkit without polkit: a service on the private bus that gives a thread a high priority as rtkit does, with rtkit's limit.
-//! Needs to be root of a whole kernel, so it is of use in the kernel rig only.
+//! Who is not root, or not of a whole kernel, gets none from it.
 
 use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -40,6 +40,12 @@ impl RealtimeKit {
     #[must_use]
     pub fn given(&self) -> String {
         self.given.recv_timeout(SOON).expect("somebody asks for a high priority")
+    }
+
+    /// Whether it has given a thread its priority by now.
+    #[must_use]
+    pub fn gave(&self) -> bool {
+        self.given.try_recv().is_ok()
     }
 }
 
