@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use actix::Addr;
 use ptt_messages::{FaultKind, Moment, Profile};
@@ -7,6 +7,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::chord::{DeviceId, Edge, Signal};
+use crate::key_thread::OpenerFn;
 use crate::source::KeySource;
 use crate::wake::Inbox;
 use crate::{Driver, KeyboardConfig, KeyboardError, spawn, spawn_driven};
@@ -122,6 +123,7 @@ async fn a_wrong_configuration_is_not_tried_again() {
             Some(KeyboardEvent::Failed(Fault { kind: FaultKind::Misconfigured, .. }))
         ));
         tokio::time::sleep(Duration::from_secs(60)).await;
+        world.settled().await;
         assert_eq!(world.opened.load(Ordering::SeqCst), opened);
     }
 }
@@ -154,9 +156,10 @@ async fn ignore_ends_the_retries() {
     keyboard.post(KeyboardCommand::Listen);
     assert!(matches!(told.recv().await, Some(KeyboardEvent::Failed(_))));
     keyboard.post(KeyboardCommand::Ignore);
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    world.settled().await;
     let opened = world.opened.load(Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(60)).await;
+    world.settled().await;
     assert_eq!(world.opened.load(Ordering::SeqCst), opened);
 }
 
@@ -233,6 +236,8 @@ struct World {
     unseen: Arc<AtomicBool>,
     really_down: Arc<AtomicBool>,
     opened: Arc<AtomicU32>,
+    /// Held by the actor and by each of its key threads.
+    opener: Arc<OnceLock<Weak<OpenerFn>>>,
 }
 
 struct WorldSource(World, Stop);
@@ -246,6 +251,18 @@ impl World {
             unseen: Arc::default(),
             really_down: Arc::new(AtomicBool::new(true)),
             opened: Arc::default(),
+            opener: Arc::default(),
+        }
+    }
+
+    /// Waits until the commands before are handled and the key threads that were begun have ended. Time does not pass
+    /// meanwhile: it is paused, and the runtime is never idle.
+    async fn settled(&self) {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        while self.opener.get().is_some_and(|opener| opener.strong_count() > 1) {
+            tokio::task::yield_now().await;
         }
     }
 
@@ -265,6 +282,7 @@ impl World {
             }
             Ok(Box::new(WorldSource(world.clone(), stop.clone())))
         });
+        self.opener.set(Arc::downgrade(&opener)).expect("one keyboard in a world");
         let config: KeyboardConfig = toml::from_str("chord = 'F13'").unwrap();
         let watched = config.watched().unwrap();
         let keyboard = Keyboard::new(opener, watched, Duration::ZERO, Backend::Evdev, None, events).start();

@@ -18,7 +18,8 @@ use crate::wake::Stop;
 use crate::{KeyboardError, panic_text, urgency};
 
 /// Opens a source; called on the key thread.
-pub type Opener = Arc<dyn Fn(&Stop) -> Result<Box<dyn KeySource>, KeyboardError> + Send + Sync>;
+pub type Opener = Arc<OpenerFn>;
+pub type OpenerFn = dyn Fn(&Stop) -> Result<Box<dyn KeySource>, KeyboardError> + Send + Sync;
 
 /// What the thread tells its actor. `run` is the number of the thread, so that a late report of an old one changes nothing.
 #[derive(Debug)]
