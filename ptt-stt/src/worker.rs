@@ -92,6 +92,10 @@ struct Desk {
 
 impl Desk {
     fn work(mut self, inbox: &Receiver<Order>) {
+        // Before the engine is loaded, whose threads are this one's children.
+        if let Err(error) = ptt_slice::ask(None, ptt_slice::LONGEST) {
+            tracing::debug!(%error, "the engine's threads have ordinary slices");
+        }
         for order in inbox {
             let news = match order {
                 Order::Load => News::Loaded(self.load().map_err(|error| Fault::from(&error))),

@@ -9,6 +9,7 @@ mod crew;
 mod decoder;
 mod encoder;
 mod matrix;
+mod pool;
 mod rows;
 mod spectrogram;
 mod weights;
@@ -18,11 +19,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use ptt_messages::{Clip, Moment, SAMPLE_RATE_HZ, Transcript};
-use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use self::crew::Crew;
 use self::decoder::{Past, step};
 use self::encoder::{Positions, Seen, encode};
+use self::pool::Pool;
 use self::weights::Model;
 use self::words::Token;
 use super::limits::{
@@ -43,7 +44,7 @@ const CELL: usize = 128;
 pub struct NativeEngine {
     name: String,
     model: Model,
-    pool: ThreadPool,
+    pool: Pool,
     /// A place in Whisper's order; `None` where it is to be detected.
     language: Option<u32>,
     /// The one that was detected, once that was sure.
@@ -73,9 +74,7 @@ impl NativeEngine {
         let model = Model::load(path)?;
         let language = place(Language::choose(language, &name, model.words.multilingual())?);
         let detected = None;
-        let named = |n| format!("ptt-stt-core-{n}");
-        let pool = ThreadPoolBuilder::new().num_threads(threads.max(1)).thread_name(named).build();
-        let pool = pool.map_err(|error| SttError::Thread(std::io::Error::other(error)))?;
+        let pool = Pool::new(threads).map_err(SttError::Thread)?;
         Ok(Self { name, model, pool, language, detected })
     }
 
@@ -86,7 +85,7 @@ impl NativeEngine {
             frames: 0,
             prompt: Transcript::default(),
             language: None,
-            threads: Threads::new(self.pool.current_num_threads()),
+            threads: Threads::new(self.pool.threads()),
             deadline: began + Duration::from_secs(30),
         };
         let silence = Clip::new(vec![0.0; SAMPLE_RATE_HZ as usize]).expect("silence is a clip");

@@ -2,10 +2,9 @@
 //! use delays its own piece only.
 
 use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 
-use rayon::ThreadPool;
-use rayon::prelude::*;
-
+use super::pool::Pool;
 use crate::engine::Threads;
 
 /// Fewer rows than this are not worth a piece of their own.
@@ -18,7 +17,7 @@ const PIECES: usize = 2;
 /// The threads that work on one decode.
 #[derive(Clone, Copy)]
 pub struct Crew<'a> {
-    pool: &'a ThreadPool,
+    pool: &'a Pool,
     threads: &'a Threads,
     over: &'a (dyn Fn() -> bool + Sync),
 }
@@ -39,12 +38,12 @@ thread_local! {
 impl<'a> Crew<'a> {
     /// As many of the pool's as `threads` says at the time, or the thread that asks alone. When `over` says so, nobody waits
     /// for what they do.
-    pub fn new(pool: &'a ThreadPool, threads: &'a Threads, over: &'a (dyn Fn() -> bool + Sync)) -> Self {
+    pub fn new(pool: &'a Pool, threads: &'a Threads, over: &'a (dyn Fn() -> bool + Sync)) -> Self {
         Self { pool, threads, over }
     }
 
     fn threads(&self) -> usize {
-        self.threads.get().min(self.pool.current_num_threads())
+        self.threads.get().min(self.pool.threads())
     }
 
     /// Whether nobody waits for the work any more: what was done of it is of no use.
@@ -63,7 +62,7 @@ impl<'a> Crew<'a> {
 
     /// Does `work` on each of `items`, or on none of the rest when it is over. When there are more threads meanwhile, the rest
     /// is theirs.
-    pub fn each<I>(&self, mut items: I, work: impl Fn(I::Item, &mut Memory) + Sync)
+    pub fn each<I>(&self, items: I, work: impl Fn(I::Item, &mut Memory) + Sync)
     where
         I: Iterator + Send,
         I::Item: Send,
@@ -73,12 +72,17 @@ impl<'a> Crew<'a> {
                 MEMORY.with_borrow_mut(|memory| work(item, memory));
             }
         };
+        let items = Mutex::new(items);
+        let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
         while self.threads() == 1 {
-            let Some(item) = items.next() else { return };
+            let Some(item) = next() else { return };
             work(item);
         }
-        let items: Vec<I::Item> = items.collect();
-        self.pool.install(|| items.into_par_iter().with_max_len(1).for_each(work));
+        self.pool.share(self.threads() - 1, &|| {
+            while let Some(item) = next() {
+                work(item);
+            }
+        });
     }
 }
 
@@ -90,11 +94,13 @@ impl std::fmt::Debug for Crew<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
 
     #[test]
     fn every_thread_has_as_many_pieces() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let pool = Pool::new(2).unwrap();
         for (threads, rows, each) in [
             (1, 20, 24),
             (1, 48, 48),
@@ -116,16 +122,24 @@ mod tests {
 
     #[test]
     fn the_rest_is_for_those_who_come_later() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let pool = Pool::new(2).unwrap();
         let threads = Threads::new(1);
         let crew = Crew::new(&pool, &threads, &|| false);
+        let asks = std::thread::current().id();
+        let meet = Barrier::new(2);
         let mut done = [None; 10];
         crew.each(done.iter_mut().enumerate(), |(n, done), _| {
-            *done = Some(rayon::current_thread_index().is_some());
+            if n >= 8 {
+                // These two are done at once, by two.
+                meet.wait();
+            }
+            *done = Some(std::thread::current().id());
             if n == 3 {
                 threads.grow(2);
             }
         });
-        assert_eq!(done.map(Option::unwrap), std::array::from_fn(|n| n > 3), "by the pool, or by who asks");
+        let done = done.map(Option::unwrap);
+        assert!(done[..4].iter().all(|thread| *thread == asks));
+        assert_eq!(done[8..].iter().filter(|thread| **thread == asks).count(), 1);
     }
 }
