@@ -122,7 +122,7 @@ fn keys_are_detected_in_time_while_the_engine_decodes() {
         "x11, {} edges while the engine decodes, {}: from XTEST to the key thread p50 {:.1?}, p99 {:.1?}; to the server's \
          answer p50 {:.1?}, p99 {:.1?}; read after that answer p50 {:.1?}, p99 {:.1?}",
         took.len(),
-        if rtkit.gave() { "at rtkit's high priority" } else { "at ordinary priority" },
+        rtkit.gave().unwrap_or_else(|| "ordinary priority".to_owned()),
         at(&took, 50),
         at(&took, 99),
         at(&server_took, 50),
@@ -132,6 +132,20 @@ fn keys_are_detected_in_time_while_the_engine_decodes() {
     ));
     // The tail of a busy machine is not ours, and is printed.
     assert!(at(&took, 50) < Duration::from_millis(2), "{:?}", at(&took, 50));
+}
+
+#[test]
+fn who_gets_no_realtime_priority_gets_a_high_one() {
+    let found = Screen::start().and_then(|server| Ok((server, PrivateBus::start()?)));
+    let (server, bus) = match found {
+        Ok(found) => found,
+        Err(skip) => return skip.say("an rtkit that gives no realtime priority"),
+    };
+    let rtkit = RealtimeKit::without_realtime(&bus);
+    let config = hardware_free(&[&rig::bundled().file], "keyboard.backend = 'x11'");
+    let _daemon =
+        DaemonBuilder::new().config(&config).env([("DISPLAY", server.display())]).env(bus.env()).start();
+    assert_eq!(rtkit.given(), "ptt-keys high");
 }
 
 #[test]
