@@ -190,7 +190,11 @@ fn press(conn: &Link, keymap: &Keymap, caps: bool, keys: &[Stroke]) -> Result<()
         lock(0, None)?;
     }
     let mut group = keymap.group;
-    for some in keys.chunks(KEYS_PER_FLUSH) {
+    for (number, some) in keys.chunks(KEYS_PER_FLUSH).enumerate() {
+        // The last ones go out with what puts the keyboard back, so that nobody who sees the whole text sees less than that.
+        if number > 0 {
+            conn.flush()?;
+        }
         for key in some {
             if key.group != group {
                 group = key.group;
@@ -206,7 +210,6 @@ fn press(conn: &Link, keymap: &Keymap, caps: bool, keys: &[Stroke]) -> Result<()
                 fake(conn, KEY_RELEASE_EVENT, *keycode)?;
             }
         }
-        conn.flush()?;
     }
     if group != keymap.group {
         lock(0, Some(keymap.group))?;

@@ -78,6 +78,7 @@ impl Pool {
             return work();
         }
         notice.places = helpers.min(self.helpers.len());
+        notice.panic = None;
         let lent: *const (dyn Fn() + Sync + '_) = work;
         // SAFETY: only the lifetime changes. `Lent` is dropped before `work` ends, however this function is left, and then
         // nobody has the pointer any more.
