@@ -8,6 +8,7 @@
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::gettid;
 use tracing::debug;
+use zbus::zvariant::OwnedValue;
 
 use crate::bus::{Address, Bus, BusError};
 use crate::wake::Stop;
@@ -18,9 +19,6 @@ const RTKIT_PATH: &str = "/org/freedesktop/RealtimeKit1";
 const REALTIME: u32 = 1;
 /// The lowest that rtkit gives.
 const NICE: i32 = -15;
-/// How long a realtime thread may compute without a pause, in microseconds, before the kernel ends the process: a fault of ours must
-/// not be able to hold the machine up. rtkit's condition, and its own figure.
-const LONGEST_RUN_US: u64 = 200_000;
 
 /// Asks that the calling thread is run before ordinary ones from now on. Comes back at once; the question to rtkit ends with `stop`.
 pub(crate) fn ask(bus: Address, stop: &Stop) {
@@ -38,7 +36,12 @@ pub(crate) fn ask(bus: Address, stop: &Stop) {
 fn question(bus: Address, thread: Pid, stop: &Stop) -> Result<&'static str, BusError> {
     let bus = Bus::connect(bus, stop)?;
     let id = u64::from(thread.as_raw_nonzero().get().unsigned_abs());
-    bound_runs();
+    // Who has no rtkit keeps its limits.
+    let longest: OwnedValue =
+        bus.call([RTKIT, RTKIT_PATH, "org.freedesktop.DBus.Properties", "Get"], &(RTKIT, "RTTimeUSecMax"))?;
+    if let Ok(longest) = i64::try_from(longest) {
+        bound_runs(longest.unsigned_abs());
+    }
     match bus.call([RTKIT, RTKIT_PATH, RTKIT, "MakeThreadRealtime"], &(id, REALTIME)) {
         Ok(()) => return Ok("realtime"),
         Err(BusError::Stopped) => return Err(BusError::Stopped),
@@ -50,10 +53,12 @@ fn question(bus: Address, thread: Pid, stop: &Stop) -> Result<&'static str, BusE
     Ok("high")
 }
 
-/// Keeps a lower limit that is there already. Where it fails rtkit refuses.
-fn bound_runs() {
+/// Has the kernel end the process when a realtime thread of it computes for so long without a pause: a fault of ours must not be able
+/// to hold the machine up, and rtkit gives nothing to who is not bound so (its own figure is 200 ms). Keeps a lower limit that is
+/// there already. Where it fails rtkit refuses.
+fn bound_runs(longest_us: u64) {
     let there = getrlimit(Resource::Rttime);
-    let bound = |limit: Option<u64>| Some(limit.map_or(LONGEST_RUN_US, |limit| limit.min(LONGEST_RUN_US)));
+    let bound = |limit: Option<u64>| Some(limit.map_or(longest_us, |limit| limit.min(longest_us)));
     let limit = Rlimit { current: bound(there.current), maximum: bound(there.maximum) };
     if let Err(error) = setrlimit(Resource::Rttime, limit) {
         debug!(%error, "no limit for realtime threads");

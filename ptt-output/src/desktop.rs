@@ -30,6 +30,17 @@ pub struct Window {
     pub app: String,
 }
 
+/// Who gets keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// A window, for all that is known.
+    Window,
+    /// No window; nobody, or a panel or launcher, of which the system does not tell.
+    Untold,
+    /// Certainly nobody.
+    Nobody,
+}
+
 /// A connection to a windowing system. Lives on the delivering thread, so it may block, within the limits given.
 ///
 /// After [`OutputError::DesktopLost`], of the keyboard of `uinput` [`OutputError::KeyboardLost`], it is of no use any more: the
@@ -49,12 +60,12 @@ pub trait Desktop: Send {
         true
     }
 
-    /// Whether keys would certainly reach nobody. `false` where the system does not tell.
+    /// Who would get keys that are pressed now.
     ///
     /// # Errors
     /// [`OutputError::DesktopLost`].
-    fn nobody_listens(&mut self) -> Result<bool, OutputError> {
-        Ok(false)
+    fn listener(&mut self) -> Result<Listener, OutputError> {
+        Ok(Listener::Window)
     }
 
     /// Waits until the user holds no modifier, up to `limit`, and says whether so. `true` where the system does not

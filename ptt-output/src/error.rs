@@ -228,6 +228,9 @@ pub enum OutputError {
     /// No window has the keyboard.
     #[error("no window has the keyboard, so typing would have reached nobody; click into one")]
     NoWindow,
+    /// It was typed, and no window is known to have the keyboard.
+    #[error("no window was known to have the keyboard, so what was typed may have reached nobody")]
+    NoWindowTold,
     /// Too many texts wait.
     #[error("{waiting} texts already wait for the output; see why it is so slow")]
     QueueFull {
@@ -306,11 +309,12 @@ impl OutputError {
             | Self::HeldMidway { .. }
             | Self::CapsLock
             | Self::NoWindow
+            | Self::NoWindowTold
             | Self::FocusMoved => FaultKind::Busy,
         }
     }
 
-    /// Whether a part of the text may be in the window.
+    /// Whether the text, or a part of it, may be in a window.
     pub(crate) const fn may_be_out(&self) -> bool {
         matches!(
             self,
@@ -318,6 +322,7 @@ impl OutputError {
                 | Self::PortalLost(_)
                 | Self::KeyboardLost { .. }
                 | Self::HeldMidway { .. }
+                | Self::NoWindowTold
         )
     }
 

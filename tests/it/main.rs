@@ -32,10 +32,10 @@ mod rigs;
 mod stt;
 mod tidy;
 mod uinput;
+mod windows;
 mod x11;
 mod x11_keys;
 mod x11_speech;
-mod x11_window;
 
 /// A section of the configuration from its TOML.
 fn section<T: serde::de::DeserializeOwned>(toml: &str) -> T {

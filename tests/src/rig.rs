@@ -1,6 +1,6 @@
 //! Rigs: the shipped program and the real things around it, each started by the test and ended by its own process id.
 //!
-//! What lives here: child processes, the daemon, a private PulseAudio, a private X server, a private D-Bus with portals, a
+//! What lives here: child processes, the daemon, a private PulseAudio, a private X server, a Wayland compositor, a private D-Bus with portals, a
 //! logind and an rtkit on it, the kernel rig, a virtual keyboard, a USB keyboard, real speech, and reading `/metrics`. What
 //! does not: assertions about one crate. A rig whose packages are not there gives a [`Skip`].
 //!
@@ -22,6 +22,7 @@ mod pulse;
 mod realtime_kit;
 mod remote_desktop;
 mod speech;
+mod sway;
 mod usb_keyboard;
 mod x11;
 
@@ -41,6 +42,7 @@ pub use pulse::{Ear, PrivatePulse, Recording};
 pub use realtime_kit::RealtimeKit;
 pub use remote_desktop::{Formats, Habits, MockRemoteDesktop, Wanted};
 pub use speech::{Spoken, bundled, easy_speech, foreign_speech, model, speech, write_wav};
+pub use sway::{Reader, Sway};
 pub use usb_keyboard::{BootReport, UsbKeyboard};
 pub use x11::{Holder, Screen, Terminal};
 

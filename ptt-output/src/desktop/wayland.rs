@@ -28,7 +28,7 @@ use self::client::Client;
 use self::hands::Hands;
 pub use self::hands::Offers;
 use super::portal::Portal;
-use super::{Desktop, PasteChord, Window};
+use super::{Desktop, Listener, PasteChord, Window};
 use crate::error::OutputError;
 
 /// For messages.
@@ -127,6 +127,12 @@ impl Desktop for Wayland {
 
     fn tells_windows(&self) -> bool {
         self.offers.windows
+    }
+
+    /// Windows are told; surfaces of the layer shell, which may have the keyboard too, are not.
+    fn listener(&mut self) -> Result<Listener, OutputError> {
+        let untold = self.offers.windows && self.focus()?.is_none();
+        Ok(if untold { Listener::Untold } else { Listener::Window })
     }
 
     /// Wayland tells nobody but the focused program which keys are held. What we type does not depend on it: our keyboard

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use x11rb::errors::{ConnectError, ConnectionError, ReplyError, ReplyOrIdError};
 
-use super::{Desktop, PasteChord, Window};
+use super::{Desktop, Listener, PasteChord, Window};
 use crate::error::OutputError;
 use clipboard::Clipboard;
 use focus::Focus;
@@ -68,8 +68,8 @@ impl Desktop for X11 {
         Ok(self.focus.window(&self.conn)?)
     }
 
-    fn nobody_listens(&mut self) -> Result<bool, OutputError> {
-        Ok(self.focus.is_nowhere(&self.conn)?)
+    fn listener(&mut self) -> Result<Listener, OutputError> {
+        Ok(if self.focus.is_nowhere(&self.conn)? { Listener::Nobody } else { Listener::Window })
     }
 
     fn hands_free(&mut self, limit: Duration) -> Result<bool, OutputError> {

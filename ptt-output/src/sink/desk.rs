@@ -10,7 +10,7 @@
 //! * After a chord that pastes nobody types: a slow window may still paste.
 //! * A text whose window has lost the keyboard since the release goes to the clipboard, as one does while the user holds
 //!   a modifier, for which `wait` has waited: what would be typed there is not what was meant. So does one that would reach
-//!   no window at all.
+//!   no window at all; where that is not certain, it is typed and kept too.
 
 mod connection;
 
@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 use super::notice::Notice;
 use super::{AIMS, Sink};
 use crate::config::{Backend, Newline, OutputConfig};
-use crate::desktop::{Desktop, Window};
+use crate::desktop::{Desktop, Listener, Window};
 use crate::error::OutputError;
 use crate::metrics;
 use crate::rule::{Way, rule, ways};
@@ -142,7 +142,7 @@ impl DeskSink {
         };
         let (mut connection, mut uinput) = (self.connection.lock(), self.uinput.lock());
         let Some((desktop, focus)) = connection.ready_or_none(can_do_without(config))? else {
-            let done = type_by_uinput(&mut uinput, config, &lines, || Ok(()));
+            let done = type_by_uinput(&mut uinput, config, &lines, || Ok(Listener::Window));
             metrics::count_way(Way::Uinput, done.is_ok());
             return done.map(|()| Put { way: Way::Uinput, why: None });
         };
@@ -157,9 +157,12 @@ impl DeskSink {
         while let Some((&way, rest)) = ways.split_first() {
             ways = rest;
             let done = match way {
-                Way::Type => may_press(desktop, aim, config).and_then(|()| desktop.type_text(&lines)),
+                Way::Type => may_press(desktop, aim, config).and_then(|listener| {
+                    desktop.type_text(&lines)?;
+                    heard_by(listener)
+                }),
                 Way::Paste => may_press(desktop, aim, config)
-                    .and_then(|()| desktop.paste(&lines, chord, config.limit_ms.millis())),
+                    .and_then(|_| desktop.paste(&lines, chord, config.limit_ms.millis())),
                 Way::Uinput => {
                     type_by_uinput(&mut uinput, config, &lines, || may_press(desktop, aim, config))
                 }
@@ -218,7 +221,7 @@ fn type_by_uinput(
     uinput: &mut Connection,
     config: &OutputConfig,
     text: &str,
-    may: impl FnOnce() -> Result<(), OutputError>,
+    may: impl FnOnce() -> Result<Listener, OutputError>,
 ) -> Result<(), OutputError> {
     let limit = config.wait_for_modifiers_ms.millis();
     // While the text waited, a keyboard that is plugged in only now could not be asked.
@@ -227,30 +230,39 @@ fn type_by_uinput(
     if !keyboard.hands_free(wait)? {
         return Err(OutputError::ModifiersHeld { limit });
     }
-    may()?;
+    let listener = may()?;
     let typed = keyboard.type_text(text);
     if matches!(typed, Err(OutputError::KeyboardLost { .. })) {
         uinput.desktop = None;
     }
-    typed
+    typed.and_then(|()| heard_by(listener))
 }
 
-/// Whether keys would mean the text, and go where it is meant for. Asked before each way that presses some: the one before it may
+/// What was typed without a window may be lost: it is kept too.
+const fn heard_by(listener: Listener) -> Result<(), OutputError> {
+    match listener {
+        Listener::Window => Ok(()),
+        Listener::Untold | Listener::Nobody => Err(OutputError::NoWindowTold),
+    }
+}
+
+/// Who gets keys, if they would mean the text and go where it is meant for. Asked before each way that presses some: the one before it may
 /// have taken seconds.
 fn may_press(
     desktop: &mut dyn Desktop,
     aim: Option<&Window>,
     config: &OutputConfig,
-) -> Result<(), OutputError> {
+) -> Result<Listener, OutputError> {
     if !desktop.hands_free(Duration::ZERO)? {
         return Err(OutputError::ModifiersHeld { limit: config.wait_for_modifiers_ms.millis() });
     }
-    if desktop.nobody_listens()? {
+    let listener = desktop.listener()?;
+    if listener == Listener::Nobody {
         return Err(OutputError::NoWindow);
     }
-    let Some(aim) = aim else { return Ok(()) };
+    let Some(aim) = aim else { return Ok(listener) };
     match desktop.focus()? {
-        Some(window) if window.id == aim.id => Ok(()),
+        Some(window) if window.id == aim.id => Ok(listener),
         Some(_) | None => Err(OutputError::FocusMoved),
     }
 }

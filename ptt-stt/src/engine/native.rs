@@ -9,6 +9,8 @@ mod crew;
 mod decoder;
 mod encoder;
 mod matrix;
+#[cfg(test)]
+mod meeting;
 mod pool;
 mod rows;
 mod spectrogram;

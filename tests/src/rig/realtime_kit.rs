@@ -69,6 +69,11 @@ struct Service {
 
 #[interface(name = "org.freedesktop.RealtimeKit1")]
 impl Service {
+    #[zbus(property, name = "RTTimeUSecMax")]
+    fn longest_run_us(&self) -> i64 {
+        LONGEST_RUN_US.cast_signed()
+    }
+
     fn make_thread_realtime(&self, thread: u64, priority: u32) -> Result<()> {
         if !self.realtime || priority > HIGHEST_REALTIME || !runs_are_bounded(thread) {
             return Err(denied());

@@ -18,7 +18,7 @@ use rustix::process::Signal;
 
 use self::mute::Mute;
 use self::renamed::Renamed;
-use self::rig::{LONG, Sway, await_some, client, say};
+use self::rig::{LONG, Sway, await_some, client, connect, say};
 use super::clipboard::Selection;
 use super::keyboard::Keyboard;
 use super::*;
@@ -30,8 +30,8 @@ const STRANGE: &str = "é ü ß ñ 你好 🎤";
 
 #[test]
 fn fifty_lines_arrive_whole() {
-    let Some(sway) = Sway::start("fifty_lines_arrive_whole") else { return };
-    let mut wayland = sway.connect();
+    let Some(sway) = rig::start("fifty_lines_arrive_whole") else { return };
+    let mut wayland = connect(&sway);
     let reader = sway.reader("reader");
     let mut all = String::new();
     for line in 0..50 {
@@ -44,12 +44,12 @@ fn fifty_lines_arrive_whole() {
 
 #[test]
 fn the_first_text_after_connecting_arrives_whole() {
-    let Some(sway) = Sway::start("the_first_text_after_connecting_arrives_whole") else { return };
+    let Some(sway) = rig::start("the_first_text_after_connecting_arrives_whole") else { return };
     let reader = sway.reader("reader");
     let mut all = String::new();
     for text in ["first\n", "second\n", "third\n"] {
         // The seat has no other keyboard: this window learns each time that it has one.
-        sway.connect().type_text(text).unwrap();
+        connect(&sway).type_text(text).unwrap();
         all += text;
         assert_eq!(reader.text_until(text), all);
     }
@@ -57,8 +57,8 @@ fn the_first_text_after_connecting_arrives_whole() {
 
 #[test]
 fn an_alphabet_of_any_length_arrives_whole() {
-    let Some(sway) = Sway::start("an_alphabet_of_any_length_arrives_whole") else { return };
-    let mut wayland = sway.connect();
+    let Some(sway) = rig::start("an_alphabet_of_any_length_arrives_whole") else { return };
+    let mut wayland = connect(&sway);
     let reader = sway.reader("reader");
     let text: String = ('\u{4e00}'..'\u{5000}').chain('а'..='я').chain('🌀'..='🌿').chain(['\n']).collect();
     wayland.type_text(&text).unwrap();
@@ -68,8 +68,8 @@ fn an_alphabet_of_any_length_arrives_whole() {
 #[test]
 fn two_hundred_characters_take_less_than_200_ms() {
     const LIMIT: Duration = Duration::from_millis(200);
-    let Some(sway) = Sway::start("two_hundred_characters_take_less_than_200_ms") else { return };
-    let mut wayland = sway.connect();
+    let Some(sway) = rig::start("two_hundred_characters_take_less_than_200_ms") else { return };
+    let mut wayland = connect(&sway);
     let reader = sway.reader("reader");
     wayland.type_text("ready\n").unwrap();
     let mut all = reader.text_until("ready\n");
@@ -115,11 +115,11 @@ fn two_hundred_characters_take_less_than_200_ms() {
 
 #[test]
 fn what_the_user_holds_changes_nothing() {
-    let Some(sway) = Sway::start("what_the_user_holds_changes_nothing") else { return };
+    let Some(sway) = rig::start("what_the_user_holds_changes_nothing") else { return };
     // Another keyboard of the seat: the user's, with Ctrl held and Caps Lock on.
     let mut theirs = client(&sway.socket());
     let mut keyboard = keyboard::Keyboard::new(&mut theirs).unwrap().unwrap();
-    let mut wayland = sway.connect();
+    let mut wayland = connect(&sway);
     let reader = sway.reader("reader");
     keyboard.type_text(&mut theirs, "user\n").unwrap();
     keyboard.keyboard.modifiers(1 << 2, 0, 1 << 1, 0);
@@ -132,13 +132,13 @@ fn what_the_user_holds_changes_nothing() {
 #[test]
 fn a_paste_arrives_and_the_old_content_is_back_in_all_its_formats() {
     let test = "a_paste_arrives_and_the_old_content_is_back_in_all_its_formats";
-    let Some(sway) = Sway::start(test) else { return };
-    pastes_and_gives_back(&sway, sway.connect());
+    let Some(sway) = rig::start(test) else { return };
+    pastes_and_gives_back(&sway, connect(&sway));
 }
 
 #[test]
 fn the_newer_clipboard_protocol_is_used_where_there_is_one() {
-    let Some(sway) = Sway::start("the_newer_clipboard_protocol_is_used_where_there_is_one") else { return };
+    let Some(sway) = rig::start("the_newer_clipboard_protocol_is_used_where_there_is_one") else { return };
     let compositor = Renamed::start(sway.socket());
     pastes_and_gives_back(&sway, Wayland::connect(compositor.socket()).unwrap());
     assert!(compositor.used());
@@ -146,11 +146,11 @@ fn the_newer_clipboard_protocol_is_used_where_there_is_one() {
 
 #[test]
 fn keys_that_the_compositor_lacks_are_pressed_by_the_portal() {
-    let Some(sway) = Sway::start("keys_that_the_compositor_lacks_are_pressed_by_the_portal") else { return };
+    let Some(sway) = rig::start("keys_that_the_compositor_lacks_are_pressed_by_the_portal") else { return };
     let compositor = Renamed::without_keyboards(sway.socket());
     let mut wayland = Wayland::connect(compositor.socket()).unwrap();
     assert_eq!(wayland.offers(), Offers { keyboard: false, clipboard: true, windows: true });
-    assert_eq!(sway.connect().offers(), Offers { keyboard: true, clipboard: true, windows: true });
+    assert_eq!(connect(&sway).offers(), Offers { keyboard: true, clipboard: true, windows: true });
 
     wayland.press_by(Portal::played(|_| Err(PortalError::Declined.into()))).unwrap();
     sway.copy(&[], b"theirs");
@@ -204,8 +204,8 @@ fn pastes_and_gives_back(sway: &Sway, mut wayland: Wayland) {
 #[test]
 fn an_empty_clipboard_is_empty_again_and_a_copied_text_comes_back() {
     let test = "an_empty_clipboard_is_empty_again_and_a_copied_text_comes_back";
-    let Some(sway) = Sway::start(test) else { return };
-    let mut wayland = sway.connect();
+    let Some(sway) = rig::start(test) else { return };
+    let mut wayland = connect(&sway);
     let reader = sway.reader("reader");
     let chord = "Ctrl+Shift+V".parse().unwrap();
     wayland.paste("one\n", chord, LONG).unwrap();
@@ -223,8 +223,8 @@ fn an_empty_clipboard_is_empty_again_and_a_copied_text_comes_back() {
 
 #[test]
 fn a_copied_text_is_served_until_somebody_else_copies() {
-    let Some(sway) = Sway::start("a_copied_text_is_served_until_somebody_else_copies") else { return };
-    let mut wayland = sway.connect();
+    let Some(sway) = rig::start("a_copied_text_is_served_until_somebody_else_copies") else { return };
+    let mut wayland = connect(&sway);
     let long = format!("{STRANGE} {}", "x".repeat(1 << 20));
     for text in [STRANGE, &long] {
         wayland.copy(text).unwrap();
@@ -244,8 +244,8 @@ fn a_copied_text_is_served_until_somebody_else_copies() {
 #[test]
 fn a_program_that_asks_late_gets_the_text_and_only_then_the_old_content_is_back() {
     let test = "a_program_that_asks_late_gets_the_text_and_only_then_the_old_content_is_back";
-    let Some(sway) = Sway::start(test) else { return };
-    let mut wayland = sway.connect();
+    let Some(sway) = rig::start(test) else { return };
+    let mut wayland = connect(&sway);
     sway.copy(&[], b"old");
     // No window takes the chord.
     let limit = Duration::from_millis(50);
@@ -266,8 +266,8 @@ fn a_program_that_asks_late_gets_the_text_and_only_then_the_old_content_is_back(
 #[test]
 fn a_clipboard_manager_that_is_quicker_than_the_window_spoils_nothing() {
     let test = "a_clipboard_manager_that_is_quicker_than_the_window_spoils_nothing";
-    let Some(sway) = Sway::start(test) else { return };
-    let mut wayland = sway.connect();
+    let Some(sway) = rig::start(test) else { return };
+    let mut wayland = connect(&sway);
     let reader = sway.reader("reader");
     let (seen, theirs) = std::io::pipe().unwrap();
     let mut manager = sway.program("wl-paste").args(["--watch", "cat"]).stdout(theirs).spawn().unwrap();
@@ -290,7 +290,7 @@ fn a_clipboard_manager_that_is_quicker_than_the_window_spoils_nothing() {
 
 #[test]
 fn what_another_program_copies_in_between_is_not_pasted() {
-    let Some(sway) = Sway::start("what_another_program_copies_in_between_is_not_pasted") else { return };
+    let Some(sway) = rig::start("what_another_program_copies_in_between_is_not_pasted") else { return };
     let reader = sway.reader("reader");
     let mut hands = hands(&sway);
     hands.type_text("begun\n").unwrap();
@@ -309,7 +309,7 @@ fn what_another_program_copies_in_between_is_not_pasted() {
 #[test]
 fn a_chord_that_could_not_be_pressed_leaves_no_text_in_the_clipboard() {
     let test = "a_chord_that_could_not_be_pressed_leaves_no_text_in_the_clipboard";
-    let Some(sway) = Sway::start(test) else { return };
+    let Some(sway) = rig::start(test) else { return };
     let compositor = Renamed::without_keyboards(sway.socket());
     let mut wayland = Wayland::connect(compositor.socket()).unwrap();
     let refused = || OutputError::from(PortalError::Failed { what: "no such key".to_owned() });
@@ -325,8 +325,8 @@ fn a_chord_that_could_not_be_pressed_leaves_no_text_in_the_clipboard() {
 
 #[test]
 fn an_owner_that_hangs_delays_a_paste_and_no_more() {
-    let Some(sway) = Sway::start("an_owner_that_hangs_delays_a_paste_and_no_more") else { return };
-    let mut wayland = sway.connect();
+    let Some(sway) = rig::start("an_owner_that_hangs_delays_a_paste_and_no_more") else { return };
+    let mut wayland = connect(&sway);
     let reader = sway.reader("reader");
     let mut hung = hands(&sway);
     hung.copy("never handed over").unwrap();
@@ -339,8 +339,8 @@ fn an_owner_that_hangs_delays_a_paste_and_no_more() {
 
 #[test]
 fn a_reader_that_hangs_holds_nobody_up() {
-    let Some(sway) = Sway::start("a_reader_that_hangs_holds_nobody_up") else { return };
-    let mut wayland = sway.connect();
+    let Some(sway) = rig::start("a_reader_that_hangs_holds_nobody_up") else { return };
+    let mut wayland = connect(&sway);
     let reader = sway.reader("reader");
     let long = "x".repeat(1 << 20);
     wayland.copy(&long).unwrap();
@@ -358,8 +358,8 @@ fn a_reader_that_hangs_holds_nobody_up() {
 
 #[test]
 fn the_focused_window_is_known() {
-    let Some(sway) = Sway::start("the_focused_window_is_known") else { return };
-    let mut wayland = sway.connect();
+    let Some(sway) = rig::start("the_focused_window_is_known") else { return };
+    let mut wayland = connect(&sway);
     assert_eq!(wayland.focus().unwrap(), None);
     let _one = sway.reader("one");
     let first = wayland.focus().unwrap().unwrap();
@@ -373,10 +373,10 @@ fn the_focused_window_is_known() {
 
 #[test]
 fn a_compositor_that_dies_is_an_error_and_the_next_one_is_used() {
-    let Some(sway) = Sway::start("a_compositor_that_dies_is_an_error_and_the_next_one_is_used") else {
+    let Some(sway) = rig::start("a_compositor_that_dies_is_an_error_and_the_next_one_is_used") else {
         return;
     };
-    let mut wayland = sway.connect();
+    let mut wayland = connect(&sway);
     let reader = sway.reader("reader");
     wayland.copy("kept by us").unwrap();
     wayland.type_text("begun\n").unwrap();
@@ -397,8 +397,8 @@ fn a_compositor_that_dies_is_an_error_and_the_next_one_is_used() {
     drop((reader, sway));
     assert!(matches!(Wayland::connect(&socket), Err(OutputError::NoDisplay { .. })));
 
-    let Some(sway) = Sway::start("again") else { return };
-    let mut wayland = sway.connect();
+    let Some(sway) = rig::start("again") else { return };
+    let mut wayland = connect(&sway);
     let reader = sway.reader("reader");
     wayland.type_text("again\n").unwrap();
     assert_eq!(reader.text_until("\n"), "again\n");
@@ -406,8 +406,8 @@ fn a_compositor_that_dies_is_an_error_and_the_next_one_is_used() {
 
 #[test]
 fn a_compositor_that_stands_still_types_nothing_later() {
-    let Some(sway) = Sway::start("a_compositor_that_stands_still_types_nothing_later") else { return };
-    let mut wayland = sway.connect();
+    let Some(sway) = rig::start("a_compositor_that_stands_still_types_nothing_later") else { return };
+    let mut wayland = connect(&sway);
     let reader = sway.reader("reader");
     sway.signal(Signal::STOP);
     let error = wayland.type_text("late\n").unwrap_err();
@@ -416,13 +416,13 @@ fn a_compositor_that_stands_still_types_nothing_later() {
     assert!(matches!(error, OutputError::DesktopLost { .. }), "{error}");
     sway.signal(Signal::CONT);
     drop(wayland);
-    sway.connect().type_text("next\n").unwrap();
+    connect(&sway).type_text("next\n").unwrap();
     assert_eq!(reader.text_until("\n"), "next\n");
 }
 
 #[test]
 fn the_sink_types_and_pastes_here_and_outlives_the_compositor() {
-    let Some(sway) = Sway::start("the_sink_types_and_pastes_here_and_outlives_the_compositor") else {
+    let Some(sway) = rig::start("the_sink_types_and_pastes_here_and_outlives_the_compositor") else {
         return;
     };
     let config = "sink = \"auto\"\nnotify = false\nnewline = \"enter\"\n[[rules]]\napp = \"paster\"\nsink = \"paste\"\n";
@@ -451,7 +451,7 @@ fn the_sink_types_and_pastes_here_and_outlives_the_compositor() {
 
     drop((one, two, sway));
     assert_eq!(sink.deliver(TakeId(4), &text).unwrap_err().kind(), FaultKind::Gone);
-    let Some(sway) = Sway::start("again") else { return };
+    let Some(sway) = rig::start("again") else { return };
     *socket.lock().unwrap() = sway.socket();
     let reader = sway.reader("reader");
     sink.deliver(TakeId(4), &text).unwrap();

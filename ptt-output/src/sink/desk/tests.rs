@@ -14,7 +14,7 @@ struct State {
     done: Vec<String>,
     focus: Option<Window>,
     held: bool,
-    nobody: bool,
+    listener: Option<Listener>,
     mute: bool,
     /// Whether the user lets go while that is waited for.
     lets_go: bool,
@@ -62,8 +62,8 @@ impl Desktop for Fake {
         !self.0.lock().unwrap().mute
     }
 
-    fn nobody_listens(&mut self) -> Result<bool, OutputError> {
-        Ok(self.0.lock().unwrap().nobody)
+    fn listener(&mut self) -> Result<Listener, OutputError> {
+        Ok(self.0.lock().unwrap().listener.unwrap_or(Listener::Window))
     }
 
     fn hands_free(&mut self, limit: Duration) -> Result<bool, OutputError> {
@@ -192,10 +192,30 @@ fn a_held_modifier_and_another_window_send_the_text_to_the_clipboard() {
 #[test]
 fn a_text_that_would_reach_nobody_goes_to_the_clipboard() {
     let (mut sink, desktop, uinput) = with_uinput("term", "sink = \"auto\"\nuinput_layout = \"us\"");
-    desktop.lock().unwrap().nobody = true;
+    desktop.lock().unwrap().listener = Some(Listener::Nobody);
     sink.deliver(TAKE, "text").unwrap();
     assert_eq!(desktop.lock().unwrap().done, ["copy text"]);
     assert!(uinput.lock().unwrap().done.is_empty());
+}
+
+#[test]
+fn a_text_that_may_have_reached_nobody_is_kept_too() {
+    for (sink, by_desktop, by_uinput, kept) in [
+        ("auto", &["type text"][..], &[][..], true),
+        ("uinput", &[], &["type text"], true),
+        // Somebody took it.
+        ("paste", &["paste text by Shift+Insert"], &[], false),
+        ("clipboard", &["copy text"], &[], false),
+    ] {
+        let config = format!("sink = {sink:?}\nuinput_layout = \"us\"");
+        let (mut sink, desktop, uinput) = with_uinput("term", &config);
+        desktop.lock().unwrap().listener = Some(Listener::Untold);
+        let done = sink.deliver(TAKE, "text");
+        assert_eq!(matches!(done, Err(OutputError::NoWindowTold)), kept, "{config} {done:?}");
+        assert_eq!(done.is_err(), kept, "{config} {done:?}");
+        assert_eq!(desktop.lock().unwrap().done, by_desktop, "{config}");
+        assert_eq!(uinput.lock().unwrap().done, by_uinput, "{config}");
+    }
 }
 
 #[test]

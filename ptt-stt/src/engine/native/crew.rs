@@ -94,8 +94,7 @@ impl std::fmt::Debug for Crew<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Barrier;
-
+    use super::super::meeting::Meeting;
     use super::*;
 
     #[test]
@@ -126,7 +125,7 @@ mod tests {
         let threads = Threads::new(1);
         let crew = Crew::new(&pool, &threads, &|| false);
         let asks = std::thread::current().id();
-        let meet = Barrier::new(2);
+        let meet = Meeting::new(2);
         let mut done = [None; 10];
         crew.each(done.iter_mut().enumerate(), |(n, done), _| {
             if n >= 8 {

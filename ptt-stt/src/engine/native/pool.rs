@@ -80,8 +80,8 @@ impl Pool {
         notice.places = helpers.min(self.helpers.len());
         notice.panic = None;
         let lent: *const (dyn Fn() + Sync + '_) = work;
-        // SAFETY: only the lifetime changes. `Lent` is dropped before `work` ends, however this function is left, and then
-        // nobody has the pointer any more.
+        // SAFETY: only the lifetime changes. However this function is left, `Lent` is dropped before the borrow of `work` ends, and
+        // its drop waits until no helper is inside the work and lets none in any more, so that nobody uses the pointer after it.
         notice.work = Some(Work(unsafe {
             std::mem::transmute::<*const (dyn Fn() + Sync + '_), *const (dyn Fn() + Sync)>(lent)
         }));
@@ -163,16 +163,16 @@ impl fmt::Debug for Pool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use super::super::meeting::Meeting;
     use super::*;
 
     #[test]
     fn all_work_at_once_and_again_and_again() {
         let pool = Pool::new(3).unwrap();
         for _ in 0..100 {
-            let (meet, worked) = (Barrier::new(3), AtomicUsize::new(0));
+            let (meet, worked) = (Meeting::new(3), AtomicUsize::new(0));
             pool.share(2, &|| {
                 meet.wait();
                 worked.fetch_add(1, Ordering::SeqCst);
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_second_caller_works_alone() {
         let pool = Pool::new(2).unwrap();
-        let at_work = Barrier::new(3);
+        let at_work = Meeting::new(3);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 pool.share(1, &|| {
@@ -222,7 +222,7 @@ mod tests {
     fn a_panic_comes_out_when_all_are_done() {
         let pool = Pool::new(2).unwrap();
         for who in ["caller", "helper"] {
-            let meet = Barrier::new(2);
+            let meet = Meeting::new(2);
             let caller = std::thread::current().id();
             let done = catch_unwind(AssertUnwindSafe(|| {
                 pool.share(1, &|| {
@@ -236,7 +236,7 @@ mod tests {
             }));
             assert!(done.is_err(), "{who}");
         }
-        let meet = Barrier::new(2);
+        let meet = Meeting::new(2);
         pool.share(1, &|| {
             meet.wait();
         });
