@@ -8,6 +8,8 @@ use ptt_messages::{
     OutputEvent, Port, RecorderCommand, RecorderEvent, ResourceCommand, ResourceEvent, SttCommand, SttEvent,
 };
 
+use ptt_output::OutputConfig;
+
 use crate::board::Board;
 use crate::config::Config;
 use crate::exit_code::{Exit, Failure};
@@ -83,7 +85,7 @@ impl AppBuilder {
             recorder: Box::new(|c, out| ptt_audio::spawn(&c.audio, out).map_err(|e| e.fault().into())),
             stt: Box::new(|c, out| ptt_stt::spawn(&c.stt, out).map_err(|e| fault(&e))),
             feedback: Box::new(|c, out| ptt_feedback::spawn(&c.feedback, out).map_err(|e| fault(&e))),
-            output: Box::new(|c, out| ptt_output::spawn(&c.output, out).map_err(|e| fault(&e))),
+            output: Box::new(|c, out| ptt_output::spawn(&output_of(c), out).map_err(|e| fault(&e))),
             resources: Box::new(|c, out| ptt_resources::spawn(&c.resources, out).map_err(|e| fault(&e))),
             observers: Vec::new(),
         }
@@ -127,6 +129,14 @@ impl std::fmt::Debug for AppBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AppBuilder").field("config", &self.config).finish_non_exhaustive()
     }
+}
+
+/// With `--once` nobody is there for what a text leaves in the clipboard.
+fn output_of(config: &Config) -> OutputConfig {
+    let mut output = config.output.clone();
+    let brief = config.controller.once;
+    output.profiles.iter_mut().for_each(|profile| profile.brief = brief);
+    OutputConfig { brief, ..output }
 }
 
 fn fault<'a, E>(error: &'a E) -> Failure

@@ -36,14 +36,15 @@ fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     say(serde_json::to_string(value).expect("answers are plain values"))
 }
 
-/// Waits for the first take that was more than a tap to end, and for its text to be out. `None` when the daemon ended
-/// before that.
+/// Waits for the first take that was more than a tap to end, and for its text to be out; one that does not get out goes to
+/// standard output, because nobody can ask for it again. `None` when the daemon ended before that.
 pub(crate) fn outcome_of_one_take(events: &Receiver<ControllerEvent>) -> Option<Exit> {
-    let mut text_of = None;
+    let (mut text_of, mut newest) = (None, None);
     for event in events {
         match event {
             ControllerEvent::Ended { outcome: Outcome::Tap, .. } => {}
             ControllerEvent::Ended { take, outcome: Outcome::Text } => text_of = Some(take),
+            ControllerEvent::Text { text, .. } => newest = Some(text),
             ControllerEvent::Ended { outcome: Outcome::Empty | Outcome::Cancelled, .. } => {
                 return Some(Exit::Ok);
             }
@@ -53,6 +54,8 @@ pub(crate) fn outcome_of_one_take(events: &Receiver<ControllerEvent>) -> Option<
             ControllerEvent::Delivered { take, .. } if text_of == Some(take) => return Some(Exit::Ok),
             ControllerEvent::Withdrawn { take } if text_of == Some(take) => return Some(Exit::Ok),
             ControllerEvent::Fault { take, .. } if text_of.is_some() && take == text_of => {
+                // Standard output may be the very thing that failed.
+                let _ = newest.map(|text| say(text.reveal()));
                 return Some(Exit::Failed);
             }
             ControllerEvent::Transition { .. }
@@ -60,7 +63,6 @@ pub(crate) fn outcome_of_one_take(events: &Receiver<ControllerEvent>) -> Option<
             | ControllerEvent::Stage { .. }
             | ControllerEvent::Partial { .. }
             | ControllerEvent::Part { .. }
-            | ControllerEvent::Text { .. }
             | ControllerEvent::Delivered { .. }
             | ControllerEvent::Withdrawn { .. }
             | ControllerEvent::Fault { .. } => {}

@@ -160,7 +160,10 @@ impl Config {
             }
             Err(_) => String::new(),
         };
-        Self::parse(&text, &path.display().to_string(), std::env::vars(), sets)
+        // What is no text is none of ours, whoever put it there.
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::parse(&text, &path.display().to_string(), variables, sets)
     }
 
     /// The same from values: `text` of a file called `path`, variables, and `section.key=value` strings.
@@ -221,8 +224,16 @@ impl Config {
                 self.metrics.listen
             )));
         }
-        // Said here too, where nothing has been started yet.
         let contradiction = |why: String| ConfigError::Contradiction(why);
+        let (post_roll, starve) = (self.audio.post_roll_ms.get(), self.audio.starve_ms.get());
+        let stop = self.controller.stop_deadline_ms.get();
+        if stop <= post_roll + starve {
+            return Err(contradiction(format!(
+                "controller.stop_deadline_ms = {stop} is not longer than audio.post_roll_ms = {post_roll} and audio.starve_ms = \
+                 {starve} together, so that a take whose microphone falters at its end would be given up; raise the first"
+            )));
+        }
+        // Said here too, where nothing has been started yet.
         self.keyboard.watched().map_err(|e| contradiction(e.to_string()))?;
         ptt_stt::engine::check_languages(&self.stt).map_err(|e| contradiction(e.to_string()))
     }
@@ -365,6 +376,18 @@ mod tests {
                 assert!(error.contains(part), "{text:?} gave {error:?}, which lacks {part:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_take_whose_microphone_falters_is_not_given_up_before_that_is_noticed() {
+        let error = parse("", &["audio.starve_ms=2500"]).unwrap_err().to_string();
+        for part in
+            ["controller.stop_deadline_ms = 3000", "audio.post_roll_ms = 500", "audio.starve_ms = 2500"]
+        {
+            assert!(error.contains(part), "{error:?} lacks {part:?}");
+        }
+        parse("", &["audio.starve_ms=2499"]).unwrap();
+        parse("", &["audio.starve_ms=10000", "controller.stop_deadline_ms=20000"]).unwrap();
     }
 
     #[test]

@@ -1,28 +1,20 @@
 //! The control socket: one JSON object per line in, one out. This is also how a compositor's own key bindings drive the
-//! daemon without any permission. What a request means is decided in [`answer`]; threads and sockets are around it.
+//! daemon without any permission. What a request means is decided in [`answer`]; threads and sockets are around it
+//! (`server`).
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+mod server;
+
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
-use ptt_messages::{ControllerCommand, KeyboardEvent, Moment, Port, Profile, StateName};
+use ptt_messages::{ControllerCommand, KeyboardEvent, Moment, Profile, StateName};
 use serde::{Deserialize, Serialize};
-use tracing::{debug, info, warn};
 
-use crate::board::{Board, Status};
+pub use self::server::{Doors, Server};
+use crate::board::Status;
 use crate::exit_code::{Exit, Failure};
 use crate::profile::Profiles;
-
-/// Longest request in bytes, and how many clients are served at once.
-const REQUEST_LIMIT: u64 = 4_096;
-const CLIENT_LIMIT: usize = 8;
-
-/// Far longer than the machine takes to listen again after a take.
-const REARM: Duration = Duration::from_millis(100);
 
 /// What can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,16 +85,24 @@ pub enum Action {
     None,
 }
 
-/// Decides what a request at `at` does to a daemon in this `status`, and what to answer.
+/// Decides what a request at `at` does to a daemon in this `status`, and what to answer. `held`: the last press that was asked
+/// for here was not let go yet.
 #[must_use]
-pub fn answer(request: &Request, status: &Status, profiles: &Profiles, at: Moment) -> (Action, Reply) {
+pub fn answer(
+    request: &Request,
+    status: &Status,
+    held: bool,
+    profiles: &Profiles,
+    at: Moment,
+) -> (Action, Reply) {
     let listening = status.state != StateName::Idle;
     let recording = matches!(status.state, StateName::KeyPressed | StateName::Recording);
     match request {
         Request::Press { .. } | Request::Toggle { .. } if !listening => {
             (Action::None, Reply::refused("push-to-talk is switched off; `ptt-app enable` switches it on"))
         }
-        Request::Press { .. } if recording => (
+        // A binding that repeats. A press after a release may be what ends the take: the mode decides.
+        Request::Press { .. } if recording && held => (
             Action::None,
             Reply::refused(format!(
                 "recording already in progress{}; release or cancel it first",
@@ -136,59 +136,6 @@ fn key_of(
             let name = name.unwrap_or_default();
             (Action::None, Reply::refused(format!("there is no profile {name:?}; there are: {profiles}")))
         }
-    }
-}
-
-/// Where requests go.
-#[derive(Clone, Debug)]
-pub struct Doors {
-    /// Edges, beside those of the keyboard.
-    pub keys: Port<KeyboardEvent>,
-    /// Commands.
-    pub commands: Port<ControllerCommand>,
-    /// What is known.
-    pub board: Arc<Board>,
-}
-
-/// The socket's server; dropping it ends it and removes the socket.
-#[derive(Debug)]
-pub struct Server {
-    path: PathBuf,
-    ended: Arc<AtomicBool>,
-}
-
-impl Server {
-    /// Listens at `dir`/control.sock, mode 0600. The daemon's lock must be held, so an old socket is a dead one.
-    ///
-    /// # Errors
-    /// When the socket cannot be made.
-    pub fn start(dir: &Path, doors: Doors) -> Result<Self, Failure> {
-        let path = socket_path(dir);
-        let failed = |e: std::io::Error| {
-            Failure::new(Exit::Unavailable, format!("cannot listen at {}: {e}", path.display()))
-        };
-        match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed(e)),
-            Ok(()) | Err(_) => {}
-        }
-        let listener = UnixListener::bind(&path).map_err(failed)?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-        let ended = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&ended);
-        std::thread::Builder::new()
-            .name("ptt-control".into())
-            .spawn(move || accept(&listener, &doors, &end))
-            .map_err(failed)?;
-        Ok(Self { path, ended })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Release);
-        // Wakes the thread that accepts.
-        let _ = UnixStream::connect(&self.path);
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -234,97 +181,6 @@ fn gone(error: &std::io::Error) -> Failure {
     Failure::new(Exit::Unavailable, format!("the daemon went away: {error}"))
 }
 
-fn accept(listener: &UnixListener, doors: &Doors, ended: &AtomicBool) {
-    let clients = Arc::new(AtomicUsize::new(0));
-    for stream in listener.incoming() {
-        if ended.load(Ordering::Acquire) {
-            return;
-        }
-        let Ok(stream) = stream else {
-            // Out of file descriptors, most likely: do not spin on it.
-            std::thread::sleep(Duration::from_millis(100));
-            continue;
-        };
-        if !is_same_user(&stream) {
-            warn!("a control connection of another user was refused");
-            continue;
-        }
-        if clients.fetch_add(1, Ordering::AcqRel) >= CLIENT_LIMIT {
-            clients.fetch_sub(1, Ordering::AcqRel);
-            refuse(stream);
-            continue;
-        }
-        let (doors, counted) = (doors.clone(), Arc::clone(&clients));
-        let served = std::thread::Builder::new().name("ptt-client".into()).spawn(move || {
-            if let Err(error) = serve(&stream, &doors) {
-                debug!(%error, "a control client went away");
-            }
-            counted.fetch_sub(1, Ordering::AcqRel);
-        });
-        if served.is_err() {
-            clients.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-}
-
-fn is_same_user(stream: &UnixStream) -> bool {
-    rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == rustix::process::getuid())
-}
-
-fn refuse(mut stream: UnixStream) {
-    let reply = Reply::refused(format!("{CLIENT_LIMIT} clients are connected; close one"));
-    // The client may be gone already.
-    let _ = writeln!(stream, "{}", serde_json::to_string(&reply).expect("a reply is a plain value"));
-}
-
-fn serve(stream: &UnixStream, doors: &Doors) -> std::io::Result<()> {
-    // A client that sends half a line must not hold a place for ever.
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    stream.set_write_timeout(Some(Duration::from_secs(5)))?;
-    let mut lines = BufReader::new(stream);
-    let mut out = stream;
-    loop {
-        let mut line = String::new();
-        if (&mut lines).take(REQUEST_LIMIT).read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let request = match serde_json::from_str::<Request>(&line) {
-            Ok(request) => request,
-            Err(error) => {
-                let reply =
-                    Reply::refused(format!("not a request: {error}; send one such as {{\"do\":\"status\"}}"));
-                writeln!(out, "{}", serde_json::to_string(&reply)?)?;
-                return Ok(());
-            }
-        };
-        if matches!(request, Request::Press { .. } | Request::Toggle { .. }) {
-            // Between two takes the machine is idle for a moment before it listens again: that is not "switched off".
-            let _ = doors.board.wait_until(REARM, |status| status.state != StateName::Idle);
-        }
-        // Subscribed before the answer, so that nothing that follows the answer is missed.
-        let events = (request == Request::Follow).then(|| doors.board.follow());
-        let (action, mut reply) =
-            answer(&request, &doors.board.status(), doors.board.profiles(), Moment::now());
-        let delivered = match action {
-            Action::Key(edge) => doors.keys.post_patiently(edge),
-            Action::Command(command) => {
-                info!(?command, "asked over the control socket");
-                doors.commands.post_patiently(command)
-            }
-            Action::None => true,
-        };
-        if !delivered {
-            reply = Reply::refused("the daemon is ending");
-        }
-        writeln!(out, "{}", serde_json::to_string(&reply)?)?;
-        if let Some(events) = events {
-            for event in events {
-                writeln!(out, "{}", serde_json::to_string(&event)?)?;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ptt_messages::TakeId;
@@ -364,7 +220,7 @@ mod tests {
             ),
             (press(None), StateName::WaitingForKey, key(KeyboardEvent::Pressed { at, profile: main })),
             (press(None), StateName::Processing, key(KeyboardEvent::Pressed { at, profile: main })),
-            (press(None), StateName::Recording, no.clone()),
+            (press(None), StateName::Recording, key(KeyboardEvent::Pressed { at, profile: main })),
             (press(None), StateName::Idle, no.clone()),
             (toggle(None), StateName::Idle, no),
             (toggle(None), StateName::Recording, key(KeyboardEvent::Toggled { at, profile: main })),
@@ -374,30 +230,31 @@ mod tests {
             (Request::Retry, StateName::WaitingForKey, (Action::Command(ControllerCommand::Retry), true)),
             (Request::Status, StateName::Idle, (Action::None, true)),
         ] {
-            let (action, reply) = answer(&request, &status(state), &profiles, at);
+            let (action, reply) = answer(&request, &status(state), false, &profiles, at);
             assert_eq!((action, reply.ok), expected, "{request:?} in {state:?}");
         }
     }
 
     #[test]
-    fn a_second_press_says_that_a_recording_runs() {
-        let (_, reply) = answer(
-            &Request::Press { profile: None },
-            &status(StateName::Recording),
-            &Profiles::default(),
-            Moment::default(),
-        );
+    fn a_press_that_repeats_says_that_a_recording_runs() {
+        let press = Request::Press { profile: None };
+        let told = |state| answer(&press, &status(state), true, &Profiles::default(), Moment::default());
+        let (action, reply) = told(StateName::Recording);
+        assert_eq!(action, Action::None);
         assert_eq!(
             reply.error.as_deref(),
             Some("recording already in progress (take #7); release or cancel it first")
         );
+        // Its release was lost.
+        assert!(told(StateName::WaitingForKey).1.ok);
     }
 
     #[test]
     fn who_follows_learns_the_names_of_the_profiles() {
         let text = "stt.model = 'tiny'\n[[profile]]\nname = 'german'";
         let profiles = Profiles::of(&crate::Config::parse(text, "f", [], &[]).unwrap());
-        let (_, reply) = answer(&Request::Follow, &status(StateName::Idle), &profiles, Moment::default());
+        let (_, reply) =
+            answer(&Request::Follow, &status(StateName::Idle), false, &profiles, Moment::default());
         let line = serde_json::to_string(&reply).unwrap();
         assert_eq!(line, r#"{"ok":true,"profiles":["default","german"]}"#);
         assert_eq!(serde_json::from_str::<Reply>(&line).unwrap().profiles, Some(profiles));

@@ -1,11 +1,12 @@
 //! From configuration to exit code: the system, the signals, the end.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix::System;
+use actix::{System, SystemRunner};
 use ptt_messages::{ControllerCommand, KeyboardEvent, Moment, Profile, StateName};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
@@ -42,17 +43,26 @@ pub fn run(
     let dir = runtime_dir()?;
     let _lock = DaemonLock::take(&dir)?;
     telemetry::start_metrics(&config.metrics);
-    let mut config = config;
+    let (mut config, mut old) = (config, None);
     loop {
         let again = Arc::new(Next::default());
-        let code = run_once(&dir, build(config), &reload, &again)?;
-        match again.take() {
-            Some(new) => {
-                info!("starting again with the new configuration");
-                config = new;
+        let running = match Running::start(&dir, build(config.clone()), &reload, &again) {
+            Ok(running) => running,
+            Err(failure) => {
+                // A configuration can be good and name what is not there.
+                let Some(old) = old.take() else { return Err(failure) };
+                warn!(%failure, "the new configuration does not start; the old one stays");
+                config = old;
+                continue;
             }
-            None => return Ok(code),
+        };
+        let code = running.until_its_end()?;
+        let Some(new) = again.take() else { return Ok(code) };
+        info!("starting again with the new configuration");
+        if (&new.log, &new.metrics) != (&config.log, &config.metrics) {
+            warn!("sections [log] and [metrics] count only from the next start of the program");
         }
+        old = Some(std::mem::replace(&mut config, new));
     }
 }
 
@@ -98,37 +108,45 @@ pub fn run_beside_all<T: Send + 'static>(
         .unwrap_or_else(|_| Err(Failure::new(Exit::Panicked, "internal error: the command panicked")))
 }
 
-fn run_once(
-    dir: &std::path::Path,
-    builder: AppBuilder,
-    reload: &Reload,
-    again: &Arc<Next>,
-) -> Result<ExitCode, Failure> {
-    let once = builder.config.controller.once;
-    let system = System::new();
-    let app = system.block_on(async { builder.spawn() })?;
-    let doors = Doors {
-        keys: app.inbox.keyboard.clone(),
-        commands: app.inbox.commands.clone(),
-        board: Arc::clone(&app.board),
-    };
-    let server = Server::start(dir, doors)?;
-    let stopper = system.block_on(async { System::current() });
-    let signals = watch_signals(&app, &stopper, Arc::clone(reload), Arc::clone(again))?;
-    if once {
-        end_after_one_take(&app.board, &stopper)?;
-    }
-    app.inbox.commands.post(ControllerCommand::Enable);
-    let code = system.run_with_code().map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
-    signals.close();
-    drop(server);
-    match u8::try_from(code) {
-        Ok(0) => Ok(ExitCode::SUCCESS),
-        Ok(code) if code == Exit::Panicked.code() => {
-            Err(Failure::new(Exit::Panicked, "internal error: an actor died; see the log above"))
+/// A daemon whose parts have all started.
+struct Running {
+    system: SystemRunner,
+    server: Server,
+    signals: Handle,
+}
+
+impl Running {
+    fn start(dir: &Path, builder: AppBuilder, reload: &Reload, again: &Arc<Next>) -> Result<Self, Failure> {
+        let once = builder.config.controller.once;
+        let system = System::new();
+        let app = system.block_on(async { builder.spawn() })?;
+        let doors = Doors {
+            keys: app.inbox.keyboard.clone(),
+            commands: app.inbox.commands.clone(),
+            board: Arc::clone(&app.board),
+        };
+        let server = Server::start(dir, doors)?;
+        let stopper = system.block_on(async { System::current() });
+        let signals = watch_signals(&app, &stopper, Arc::clone(reload), Arc::clone(again))?;
+        if once {
+            end_after_one_take(&app.board, &stopper)?;
         }
-        Ok(code) => Ok(ExitCode::from(code)),
-        Err(_) => Err(Failure::new(Exit::Failed, "the actor system ended by itself")),
+        app.inbox.commands.post(ControllerCommand::Enable);
+        Ok(Self { system, server, signals })
+    }
+
+    fn until_its_end(self) -> Result<ExitCode, Failure> {
+        let code = self.system.run_with_code().map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
+        self.signals.close();
+        drop(self.server);
+        match u8::try_from(code) {
+            Ok(0) => Ok(ExitCode::SUCCESS),
+            Ok(code) if code == Exit::Panicked.code() => {
+                Err(Failure::new(Exit::Panicked, "internal error: an actor died; see the log above"))
+            }
+            Ok(code) => Ok(ExitCode::from(code)),
+            Err(_) => Err(Failure::new(Exit::Failed, "the actor system ended by itself")),
+        }
     }
 }
 

@@ -147,6 +147,9 @@ fn builder() -> PrometheusBuilder {
         ptt_controller::metrics::STATE_SECONDS,
         ptt_controller::metrics::TAKE_SECONDS,
         ptt_stt::metrics::AUDIO_SECONDS,
+        ptt_audio::metrics::TAKE_SECONDS,
+        ptt_audio::metrics::TAKE_SPEECH_SECONDS,
+        ptt_resources::metrics::LEASE_SECONDS,
     ];
     let builder = PrometheusBuilder::new().set_buckets(&LATENCY_BUCKETS).and_then(|b| {
         b.set_buckets_for_metric(Matcher::Full(ptt_stt::metrics::REAL_TIME_FACTOR.into()), &RATIO_BUCKETS)

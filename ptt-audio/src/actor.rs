@@ -17,6 +17,8 @@ pub(crate) struct RecorderActor {
     source: Arc<dyn CaptureSource>,
     events: Port<RecorderEvent>,
     capture: Capture,
+    /// Takes may come: what a fresh capture thread has to be told first.
+    open: bool,
 }
 
 impl RecorderActor {
@@ -26,7 +28,7 @@ impl RecorderActor {
         events: Port<RecorderEvent>,
     ) -> Result<Self, AudioError> {
         let capture = Capture::start(config.clone(), Arc::clone(&source), events.clone())?;
-        Ok(Self { config: config.clone(), source, events, capture })
+        Ok(Self { config: config.clone(), source, events, capture, open: false })
     }
 }
 
@@ -39,13 +41,22 @@ impl Handler<Posted<RecorderCommand>> for RecorderActor {
 
     fn handle(&mut self, message: Posted<RecorderCommand>, _ctx: &mut Self::Context) {
         let command = message.open("recorder");
+        match command {
+            RecorderCommand::Open => self.open = true,
+            RecorderCommand::Close => self.open = false,
+            RecorderCommand::Start { .. } | RecorderCommand::Stop { .. } | RecorderCommand::Abort { .. } => {}
+        }
         let Err(command) = self.capture.tell(command) else { return };
         tracing::error!("the capture thread died; starting another one");
         let told = Capture::start(self.config.clone(), Arc::clone(&self.source), self.events.clone())
             .and_then(|capture| {
                 self.capture = capture;
+                let first = (self.open && command != RecorderCommand::Open).then_some(RecorderCommand::Open);
                 let dead = |_| AudioError::Thread { reason: "it ended at once".to_owned() };
-                self.capture.tell(command.clone()).map_err(dead)
+                first
+                    .into_iter()
+                    .chain([command.clone()])
+                    .try_for_each(|command| self.capture.tell(command).map_err(dead))
             });
         if let (Err(error), RecorderCommand::Start { take, .. }) = (told, command) {
             self.events.post(RecorderEvent::StartFailed { take, fault: error.fault() });
@@ -55,11 +66,16 @@ impl Handler<Posted<RecorderCommand>> for RecorderActor {
 
 #[cfg(test)]
 mod tests {
+    use std::thread::Thread;
+    use std::time::Duration;
+
     use ptt_messages::{Moment, TakeId};
     use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
     use super::*;
     use crate::config::{BackendKind, WavPace};
+    use crate::ring::hand_over;
+    use crate::source::{Cue, Format, Opened, Stream};
 
     struct Probe(UnboundedSender<RecorderEvent>);
 
@@ -81,6 +97,48 @@ mod tests {
         (crate::spawn(config, Port::to("probe", &probe)).unwrap(), events)
     }
 
+    /// A microphone of which a take brings the capture thread down.
+    #[derive(Debug)]
+    struct Deadly;
+
+    impl CaptureSource for Deadly {
+        fn open(&self, wake: &Thread) -> Result<Opened, AudioError> {
+            let (_, drain) = hand_over(16_000, 1, wake.clone());
+            let format = Format { device: "deadly".to_owned(), rate_hz: 16_000, channels: 1, live: false };
+            Ok(Opened { stream: Box::new(Self), drain, format })
+        }
+    }
+
+    impl Stream for Deadly {
+        fn take_begins(&mut self, _press: Moment) -> Result<Cue, AudioError> {
+            panic!("the capture thread is to die")
+        }
+
+        fn take_ends(&mut self) {}
+    }
+
+    #[actix::test]
+    async fn a_capture_thread_in_place_of_one_that_died_listens_too() {
+        let (tell, mut events) = unbounded_channel();
+        let probe = Port::to("probe", &Probe(tell).start());
+        let actor = RecorderActor::new(&AudioConfig::default(), Arc::new(Deadly), probe).unwrap();
+        let recorder = Port::start("recorder", 100, actor);
+        recorder.post(RecorderCommand::Open);
+        assert!(matches!(events.recv().await, Some(RecorderEvent::Opened { .. })));
+        recorder.post(RecorderCommand::Start { take: TakeId(1), press: Moment::now() });
+        // What is told while the thread dies is lost with it, so something is told until there is an answer.
+        let mut event = None;
+        while event.is_none() {
+            recorder.post(RecorderCommand::Abort { take: TakeId(2) });
+            tokio::task::yield_now().await;
+            event = events.try_recv().ok();
+        }
+        while !matches!(event, Some(RecorderEvent::Opened { .. })) {
+            let next = tokio::time::timeout(Duration::from_secs(20), events.recv());
+            event = next.await.expect("the microphone is opened again");
+        }
+    }
+
     /// Plays a second of a tone and returns the take it made.
     async fn played(pace: WavPace) -> (Vec<f32>, ptt_messages::TakeSummary, Vec<f32>) {
         let dir = tempfile::tempdir().unwrap();
@@ -98,12 +156,12 @@ mod tests {
         let take = TakeId(1);
         if pace == WavPace::RealTime {
             // A second of silence before the press, from which the pre-roll comes.
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
         recorder.post(RecorderCommand::Start { take, press: Moment::now() });
         assert!(matches!(events.recv().await, Some(RecorderEvent::Started { .. })));
         if pace == WavPace::RealTime {
-            tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+            tokio::time::sleep(Duration::from_millis(1_100)).await;
         }
         recorder.post(RecorderCommand::Stop { take, release: Moment::now() });
         loop {

@@ -1,8 +1,14 @@
 //! From what a device or a file delivers to 16 kHz mono: replace what is no number, mix down, resample. Pure.
 
+use std::ops::RangeInclusive;
+
 use ptt_messages::SAMPLE_RATE_HZ;
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Async, Fft, FixedAsync, FixedSync, Resampler, SincInterpolationParameters, WindowFunction};
+
+/// The rates that are believed. At a few Hz every frame would become thousands of samples, whatever the memory; the
+/// highest is the highest that PulseAudio knows.
+pub const RATES_HZ: RangeInclusive<u32> = 1_000..=768_000;
 
 /// Samples at or above this are at the end of the converter's range.
 const FULL_SCALE: f32 = 0.999_9;
@@ -29,7 +35,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// For frames of `channels` samples at `rate_hz`; zeros are taken as one.
+    /// For frames of `channels` samples at `rate_hz`, which is one of [`RATES_HZ`]; zeros are taken as one.
     #[must_use]
     pub fn new(rate_hz: u32, channels: u16) -> Self {
         Self {

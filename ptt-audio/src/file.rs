@@ -11,14 +11,15 @@ use symphonia::core::formats::{FormatOptions, TrackType};
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 
-use crate::dsp::Intake;
+use crate::dsp::{Intake, RATES_HZ};
 use crate::error::AudioError;
 
 /// Reads a file of any rate, format and number of channels as 16 kHz mono. A file that ends in the middle gives what
 /// there is of it.
 ///
 /// # Errors
-/// [`AudioError::Unreadable`] when the file cannot be opened, [`AudioError::NotAudio`] when nothing in it can be decoded.
+/// [`AudioError::Unreadable`] when the file cannot be opened, [`AudioError::NotAudio`] when nothing in it can be decoded
+/// or its rate cannot be meant.
 pub fn read_audio_file(path: &Path) -> Result<Clip, AudioError> {
     let unreadable = |e: std::io::Error| AudioError::Unreadable { path: path.into(), reason: e.to_string() };
     let file = File::open(path).map_err(unreadable)?;
@@ -61,6 +62,9 @@ fn decode(file: File, path: &Path) -> Result<Clip, String> {
         match decoder.decode(&packet) {
             Ok(audio) => {
                 let (rate, channels) = (audio.spec().rate(), audio.spec().channels().count());
+                if !RATES_HZ.contains(&rate) {
+                    return Err(format!("it claims to have {rate} samples a second"));
+                }
                 let channels = u16::try_from(channels).map_err(|_| "it has too many channels")?;
                 audio.copy_to_vec_interleaved(&mut interleaved);
                 let (_, intake) =
@@ -179,6 +183,36 @@ pub(crate) mod tests {
             let error = read_audio_file(path).unwrap_err();
             assert!(matches!(error, AudioError::Unreadable { .. }), "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_header_that_claims_what_cannot_be_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("claims.wav");
+        write(&path, 16_000, 1, 8, SampleFormat::Int, &[0.5; 100]);
+        let honest = std::fs::read(&path).unwrap();
+        let claims = |channels: u16, rate: u32| {
+            let mut bytes = honest.clone();
+            bytes[22..24].copy_from_slice(&channels.to_le_bytes());
+            bytes[24..28].copy_from_slice(&rate.to_le_bytes());
+            std::fs::write(&path, bytes).unwrap();
+            read_audio_file(&path).map(|clip| clip.samples().len())
+        };
+        for (channels, rate, reason) in [
+            (1, 0, "0 samples a second"),
+            (1, 1, "1 samples a second"),
+            (1, 999, "999 samples a second"),
+            (1, 768_001, "768001 samples a second"),
+            (1, u32::MAX, "4294967295 samples a second"),
+            (0, 16_000, "invalid channel count"),
+            (u16::MAX, 16_000, "invalid channel count"),
+        ] {
+            let error = claims(channels, rate).unwrap_err();
+            assert!(matches!(error, AudioError::NotAudio { .. }), "{channels} x {rate} Hz: {error:?}");
+            assert!(error.to_string().contains(reason), "{channels} x {rate} Hz: {error}");
+        }
+        assert_eq!(claims(1, 1_000), Ok(1_600));
+        assert_eq!(claims(1, 768_000), Ok(2));
     }
 
     #[test]

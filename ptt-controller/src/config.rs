@@ -30,7 +30,7 @@ pub struct ControllerConfig {
     pub decode_deadline_s: Within<1, 600>,
     /// From the audio to the text, in seconds per second of the take, where that is longer.
     pub decode_deadline_factor: Within<1, 100>,
-    /// How often a take whose recognition failed is tried again by itself, each time in a fresh worker.
+    /// How often a take whose recognition failed is tried again by itself, in a fresh worker where it did more than take too long.
     pub retries: Within<0, 5>,
     /// Stop listening after the first text.
     pub once: bool,

@@ -39,7 +39,11 @@ pub fn describe() {
     );
     describe_histogram!(STATE_SECONDS, Unit::Seconds, "Time spent in a state");
     describe_gauge!(STATE, Unit::Count, "1 for the state the machine is in");
-    describe_histogram!(RELEASE_TO_TEXT_SECONDS, Unit::Seconds, "From the key's release to the text");
+    describe_histogram!(
+        RELEASE_TO_TEXT_SECONDS,
+        Unit::Seconds,
+        "From the key's release, or from the command to try again, to the text"
+    );
     describe_counter!(TAKES_TOTAL, Unit::Count, "Takes by how they ended");
     describe_histogram!(TAKE_SECONDS, Unit::Seconds, "Length of takes, pre-roll and post-roll included");
     describe_gauge!(REMEMBERED_PRESSES, Unit::Count, "Presses that wait for the take before theirs");

@@ -18,7 +18,7 @@ pub enum SttCommand {
     /// Speech goes on after the pause at the end of this segment: its background decode may be useless.
     SpeechResumed { take: TakeId, index: u32 },
     /// The rest of the take; the text of the whole take is wanted. Answered by `Complete` or `Failed`.
-    /// `attempt` counts from 1; from 2 on a fresh worker is used.
+    /// `attempt` counts from 1; from 2 on a fresh worker is used, unless the one there is only needed longer than it had.
     Transcribe { tail: Segment, profile: Profile, attempt: u32, deadline: Duration },
     /// Forget the take and stop what runs for it. Nothing is said about it after this.
     Abort { take: TakeId },

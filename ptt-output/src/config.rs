@@ -60,6 +60,10 @@ pub struct OutputConfig {
     pub rules: Vec<Rule>,
     /// What is written in place of what was understood, in this order.
     pub replace: Vec<Replacement>,
+    /// Of the sinks into windows: the program ends after one text, and with it what it would leave in the clipboard, so that the
+    /// clipboard is no way. No key of this section either.
+    #[serde(skip)]
+    pub brief: bool,
     /// The outputs of the other profiles, whole. No keys of this section: whoever reads `[[profile]]` puts them here.
     #[serde(skip)]
     pub profiles: Vec<OutputConfig>,
@@ -90,6 +94,7 @@ impl Default for OutputConfig {
             notify: true,
             rules: Vec::new(),
             replace: Vec::new(),
+            brief: false,
             profiles: Vec::new(),
         }
     }

@@ -214,6 +214,11 @@ pub enum OutputError {
         /// How long it took at least.
         limit: Duration,
     },
+    /// The way is by the clipboard, which ends with the program.
+    #[error(
+        "what `--once` puts into the clipboard ends with it; use `output.sink = \"type\"`, or \"command\" with a program that keeps it"
+    )]
+    ClipboardEnds,
     /// The user holds a modifier.
     #[error(
         "a modifier key was held for {limit:?}, so that typing would have been shortcuts; let go, or raise `output.wait_for_modifiers_ms`"
@@ -286,6 +291,7 @@ impl OutputError {
             | Self::NoProgram { .. }
             | Self::LayoutUnnamed
             | Self::NoLayout { .. }
+            | Self::ClipboardEnds
             | Self::NotOffered { .. } => FaultKind::Misconfigured,
             Self::CommandFailed { .. }
             | Self::Untypable { .. }

@@ -50,10 +50,16 @@ pub(crate) struct Job {
     pub sent: Moment,
 }
 
+/// How long the program's end waits for the last text and for what the sinks put back after it.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// The sending end. The thread ends, after delivering what waits, when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    tasks: SyncSender<Task>,
+    /// `None` only while it is dropped.
+    tasks: Option<SyncSender<Task>>,
+    /// Closed by the thread when it ends.
+    ended: Receiver<()>,
     waiting: Arc<AtomicUsize>,
     /// Of the texts that may still be withdrawn.
     tickets: VecDeque<(TakeId, Ticket)>,
@@ -68,12 +74,18 @@ impl Queue {
         let (tasks, inbox) = sync_channel(CAPACITY);
         let waiting = Arc::new(AtomicUsize::new(0));
         let thread = Thread { length: gauge!(QUEUE_LENGTH), waiting: Arc::clone(&waiting), lines, events };
+        let (ends, ended) = sync_channel(0);
+        let run = move || {
+            thread.run(&inbox);
+            drop(ends);
+        };
         thread::Builder::new()
             .name("ptt-output".to_owned())
-            .spawn(move || thread.run(&inbox))
+            .spawn(run)
             .map_err(|source| OutputError::NoThread { source })?;
         Ok(Self {
-            tasks,
+            tasks: Some(tasks),
+            ended,
             waiting,
             tickets: VecDeque::new(),
             aimed: VecDeque::new(),
@@ -83,7 +95,7 @@ impl Queue {
 
     /// Has the sink aim. Never blocks; where the thread stands still, the text goes out without an aim.
     pub fn aim(&mut self, take: TakeId, profile: Profile) {
-        if self.tasks.try_send(Task::Aim(take, profile)).is_ok() {
+        if self.send(Task::Aim(take, profile)).is_ok() {
             if self.aimed.len() == AIMS {
                 self.aimed.pop_front();
             }
@@ -98,7 +110,7 @@ impl Queue {
         let (take, ticket) = (job.take, Ticket::default());
         let at = self.aimed.iter().position(|aimed| *aimed == take);
         let aimed = at.and_then(|at| self.aimed.remove(at)).is_some();
-        let refused = match self.tasks.try_send(Task::Deliver { job, ticket: ticket.clone(), aimed }) {
+        let refused = match self.send(Task::Deliver { job, ticket: ticket.clone(), aimed }) {
             Ok(()) => {
                 self.tickets.retain(|(_, ticket)| ticket.waits());
                 self.tickets.push_back((take, ticket));
@@ -112,10 +124,25 @@ impl Queue {
         Err(refused)
     }
 
+    fn send(&self, task: Task) -> Result<(), TrySendError<Task>> {
+        match &self.tasks {
+            Some(tasks) => tasks.try_send(task),
+            None => Err(TrySendError::Disconnected(task)),
+        }
+    }
+
     /// Withdraws a text; whether it still waited. Then the thread says nothing about it.
     #[must_use]
     pub fn withdraw(&self, take: TakeId) -> bool {
         self.tickets.iter().any(|(of, ticket)| *of == take && ticket.withdraw())
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.tasks = None;
+        // It sends nothing: this ends with the thread.
+        let _ = self.ended.recv_timeout(FAREWELL);
     }
 }
 
@@ -216,9 +243,10 @@ impl Thread {
                     self.lines.iter_mut().for_each(|line| line.sink.rest());
                     tired = false;
                 }
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        self.lines.iter_mut().for_each(|line| line.sink.rest());
     }
 
     /// The line of a profile; the default one's where there is no such profile, or one sink for all.

@@ -23,6 +23,11 @@ impl Way {
     /// All of them, for metrics that start at zero.
     pub const ALL: [Self; 4] = [Self::Type, Self::Paste, Self::Uinput, Self::Clipboard];
 
+    /// Whether it leaves nothing with the program that has to outlive the text.
+    pub const fn is_keys(self) -> bool {
+        matches!(self, Self::Type | Self::Uinput)
+    }
+
     /// The label's value.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -49,7 +49,7 @@ pub trait Sink: Send {
     /// The text, or a part of it, is not out. The message holds none of it.
     fn deliver(&mut self, take: TakeId, text: &str) -> Result<(), OutputError>;
 
-    /// Nothing was to be delivered for a few seconds.
+    /// Nothing was to be delivered for a few seconds, or nothing will be any more.
     fn rest(&mut self) {}
 }
 

@@ -86,13 +86,19 @@ impl SttActor {
         for (_, cancel, _) in self.jobs.drain(..) {
             cancel.set();
         }
+        if self.worker.loads(Moment::now()) {
+            // A fresh one would load as well, from the beginning and beside it.
+            return;
+        }
         match Worker::start(self.worker.number + 1, self.open.clone(), self.idle_cores, self.reports.clone())
         {
-            Ok(fresh) => self.worker = fresh,
+            Ok(fresh) => {
+                self.worker = fresh;
+                ::metrics::gauge!(metrics::MODEL_RESIDENT).set(0.0);
+                ::metrics::counter!(metrics::WORKER_RESTARTS_TOTAL).increment(1);
+            }
             Err(error) => tracing::warn!(%error, "the old worker stays"),
         }
-        ::metrics::gauge!(metrics::MODEL_RESIDENT).set(0.0);
-        ::metrics::counter!(metrics::WORKER_RESTARTS_TOTAL).increment(1);
     }
 }
 
@@ -154,6 +160,9 @@ impl Handler<Posted<Report>> for SttActor {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::{Arc, Mutex};
+
     use ptt_messages::{
         Clip, FaultKind, Profile, Segment, SegmentId, SegmentState, TakeId, TextPath, Within,
     };
@@ -278,6 +287,28 @@ mod tests {
         let (stt, mut told) = spawn(&[], 60_000);
         stt.post(transcribe(1, 0, 1, 10));
         assert_eq!(fault(&mut told).await, FaultKind::Timeout);
+    }
+
+    #[actix::test]
+    async fn a_press_before_the_model_is_there_has_its_text_after_one_load() {
+        let (sender, mut told) = unbounded_channel();
+        let events = Port::to("probe", &Probe(sender).start());
+        let config = SttConfig { backend: Backend::Canned, ..SttConfig::default() };
+        let (let_go, held) = std::sync::mpsc::channel::<()>();
+        let (held, loads) = (Mutex::new(held), Arc::new(AtomicUsize::new(0)));
+        let (counted, canned) = (Arc::clone(&loads), config.clone());
+        let open: Opener = Arc::new(move || {
+            counted.fetch_add(1, SeqCst);
+            let _ = held.lock().unwrap().recv();
+            crate::engine::open(&canned)
+        });
+        let stt = SttActor::spawn(&config, open, events).unwrap();
+        stt.post(transcribe(1, 0, 1, 10));
+        assert_eq!(fault(&mut told).await, FaultKind::Timeout);
+        stt.post(transcribe(1, 0, 2, 60_000));
+        drop(let_go);
+        assert_eq!(text(&mut told).await, (1, "This is a canned text.".to_owned(), TextPath::Tail));
+        assert_eq!(loads.load(SeqCst), 1);
     }
 
     #[actix::test]

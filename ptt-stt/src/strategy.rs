@@ -36,6 +36,8 @@ pub struct Strategy {
     running: Option<Running>,
     /// Cancelled decodes that have not ended yet.
     ending: Vec<(JobId, TakeId)>,
+    /// What went wrong last was only that it took too long: the engine itself kept its deadline, or is new.
+    sound: bool,
     next_job: u64,
     /// Seconds of background processor time per encoder position, as last seen.
     pace: Option<f64>,
@@ -63,7 +65,15 @@ impl Strategy {
     /// Nothing heard yet.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { policy, takes: BTreeMap::new(), running: None, ending: Vec::new(), next_job: 1, pace: None }
+        Self {
+            policy,
+            takes: BTreeMap::new(),
+            running: None,
+            ending: Vec::new(),
+            sound: false,
+            next_job: 1,
+            pace: None,
+        }
     }
 
     /// Takes one input at a moment and says what to do.
@@ -109,7 +119,8 @@ impl Strategy {
 
     fn transcribe(&mut self, (tail, profile): (Segment, Profile), wanted: Wanted, effects: &mut Vec<Effect>) {
         let id = tail.id.take;
-        if wanted.attempt > 1 {
+        // A sound engine is kept: to load another one takes of the time that there is.
+        if wanted.attempt > 1 && !self.sound {
             self.renew(effects);
         }
         if !self.takes.contains_key(&id) {
@@ -155,6 +166,7 @@ impl Strategy {
                 }
             }
             Err(failure) => {
+                self.sound = matches!(&failure, Failure::Failed(fault) if fault.kind == FaultKind::Timeout);
                 // A failing decode is not repeated in the background for ever.
                 if let Some(piece) = take.pieces.get_mut(&running.key) {
                     piece.failed = true;
@@ -188,6 +200,7 @@ impl Strategy {
     fn renew(&mut self, effects: &mut Vec<Effect>) {
         self.running = None;
         self.ending.clear();
+        self.sound = true;
         effects.push(Effect::Renew);
     }
 

@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +18,9 @@ use crate::cores;
 use crate::engine::{CancelFlag, DecodeRequest, Decoded, Engine, Threads};
 use crate::metrics;
 use crate::strategy::{Assignment, Done, Failure};
+
+/// How long a load may take before it is thought to hang: a large model from a slow disk takes a minute.
+const LOAD_PATIENCE: Duration = Duration::from_secs(180);
 
 /// Makes an engine: loaded and warm.
 pub(crate) type Opener = Arc<dyn Fn() -> Result<Box<dyn Engine>, SttError> + Send + Sync>;
@@ -55,6 +59,7 @@ pub(crate) struct Loaded {
 pub(crate) struct Worker {
     orders: Sender<Order>,
     pub(crate) number: u64,
+    load: Load,
 }
 
 impl Worker {
@@ -66,12 +71,13 @@ impl Worker {
         reports: Port<Report>,
     ) -> Result<Self, SttError> {
         let (orders, inbox) = mpsc::channel();
-        let desk = Desk { number, open, idle_cores, reports, engine: None };
+        let load = Load::default();
+        let desk = Desk { number, open, idle_cores, reports, load: load.clone(), engine: None };
         thread::Builder::new()
             .name(format!("ptt-stt-{number}"))
             .spawn(move || desk.work(&inbox))
             .map_err(SttError::Thread)?;
-        Ok(Self { orders, number })
+        Ok(Self { orders, number, load })
     }
 
     /// Gives an order. The thread ends only with this handle, so it arrives.
@@ -80,6 +86,30 @@ impl Worker {
             tracing::error!(worker = self.number, "the engine's thread is gone");
         }
     }
+
+    /// Whether it is in the midst of loading, and not so long that this will hardly end.
+    pub(crate) fn loads(&self, now: Moment) -> bool {
+        self.load.runs(now)
+    }
+}
+
+/// Since when a load runs, for both sides: nanoseconds, or zero when none does.
+#[derive(Clone, Debug, Default)]
+struct Load(Arc<AtomicU64>);
+
+impl Load {
+    fn begins(&self, at: Moment) {
+        self.0.store(at.as_nanos(), Ordering::Relaxed);
+    }
+
+    fn ends(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    fn runs(&self, now: Moment) -> bool {
+        let since = self.0.load(Ordering::Relaxed);
+        since != 0 && now.since(Moment::from_nanos(since)) < LOAD_PATIENCE
+    }
 }
 
 struct Desk {
@@ -87,6 +117,7 @@ struct Desk {
     open: Opener,
     idle_cores: bool,
     reports: Port<Report>,
+    load: Load,
     engine: Option<Box<dyn Engine>>,
 }
 
@@ -118,7 +149,10 @@ impl Desk {
             return Ok(Loaded { model: engine.name().to_owned(), took: Duration::ZERO });
         }
         let began = Moment::now();
-        let engine = catch_unwind(AssertUnwindSafe(|| (self.open)())).unwrap_or(Err(SttError::Crashed))?;
+        self.load.begins(began);
+        let opened = catch_unwind(AssertUnwindSafe(|| (self.open)())).unwrap_or(Err(SttError::Crashed));
+        self.load.ends();
+        let engine = opened?;
         let model = engine.name().to_owned();
         self.engine = Some(engine);
         Ok(Loaded { model, took: Moment::now().since(began) })
@@ -205,4 +239,20 @@ fn timed(
 fn time_of(clock: ClockId) -> Duration {
     let t = clock_gettime(clock);
     Duration::new(t.tv_sec.unsigned_abs(), u32::try_from(t.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_is_waited_for_and_not_for_ever() {
+        let (load, at) = (Load::default(), Moment::from_millis);
+        assert!(!load.runs(at(0)));
+        load.begins(at(1_000));
+        assert!(load.runs(at(1_000)) && load.runs(at(180_999)));
+        assert!(!load.runs(at(181_000)), "it hangs");
+        load.ends();
+        assert!(!load.runs(at(1_000)));
+    }
 }

@@ -1,6 +1,9 @@
 //! The shipped program from the outside: exit codes, messages that say what to do, and how it ends.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +15,11 @@ use ptt_tests::rig::{self, Daemon, DaemonBuilder, Finished, Stream};
 
 /// The bundled clip as the microphone, at once; texts to standard output.
 fn config(more: &str) -> String {
-    let more = format!("audio.wav_pace = 'fast'\noutput.sink = 'stdout'\n{more}");
+    config_into("stdout", more)
+}
+
+fn config_into(sink: &str, more: &str) -> String {
+    let more = format!("audio.wav_pace = 'fast'\noutput.sink = '{sink}'\n{more}");
     hardware_free(&[&rig::bundled().file], &more)
 }
 
@@ -133,6 +140,95 @@ fn once_is_one_take_and_then_the_end() {
     rig::await_some("the end", Duration::from_secs(20), || (!daemon.process().alive()).then_some(()));
     let finished = daemon.stop();
     assert!(finished.status.success() && finished.out.lines().count() == 1, "{finished:?}");
+}
+
+#[test]
+fn once_a_text_that_does_not_get_out_stands_on_standard_output() {
+    let keys = "controller.once = true\nkeyboard.backend = 'scripted'\nkeyboard.script = '+300ms down; +1500ms up'\n\
+                stt.canned_texts = ['to nobody']\noutput.command = ['false']";
+    let finished = DaemonBuilder::new().config(&config_into("command", keys)).run(&["run"]);
+    assert_eq!(finished.status.code(), Some(Exit::Failed.code().into()), "{finished:?}");
+    assert_eq!(finished.out.trim_end(), "to nobody");
+    let clipboard = config_into("clipboard", "controller.once = true");
+    assert_ended(&DaemonBuilder::new().config(&clipboard).run(&["run"]), Exit::Config, &["--once"]);
+}
+
+#[test]
+fn a_new_configuration_is_taken_and_one_that_does_not_start_is_not() {
+    let mut daemon = daemon("stt.canned_texts = ['old']");
+    let file = daemon.home().join("ptt/config.toml");
+    let reload = |daemon: &mut Daemon, config: &str, says: &str| {
+        std::fs::write(&file, config).unwrap();
+        let before = daemon.log().matches(says).count();
+        daemon.process().signal(rustix::process::Signal::HUP);
+        rig::await_some(says, Duration::from_secs(20), || {
+            (daemon.log().matches(says).count() > before).then_some(())
+        });
+    };
+    let again = "starting again with the new configuration";
+    let text = |daemon: &mut Daemon, expected: &str| {
+        daemon.listening();
+        daemon.ask("press").unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        daemon.ask("release").unwrap();
+        let line = |line: &str| (line == expected).then_some(());
+        daemon.process().line(Stream::Out, Duration::from_secs(20), line).unwrap();
+    };
+    text(&mut daemon, "old");
+    reload(&mut daemon, &config("stt.canned_texts = ['new']"), again);
+    text(&mut daemon, "new");
+    let nowhere = config_into("file", "output.file_path = '/no/such/folder/file'");
+    reload(&mut daemon, &nowhere, "the new configuration does not start; the old one stays");
+    text(&mut daemon, "new");
+    reload(&mut daemon, &config("stt.canned_texts = ['newest']"), again);
+    text(&mut daemon, "newest");
+    reload(&mut daemon, "no.such = 1", "the configuration is wrong; the old one stays");
+    text(&mut daemon, "newest");
+}
+
+#[test]
+fn a_press_ends_a_take_that_goes_on_by_itself() {
+    for (mode, again) in [("toggle", false), ("auto", false), ("double_tap", true)] {
+        let mut daemon = daemon(&format!("controller.mode = '{mode}'"));
+        daemon.listening();
+        let tap = |daemon: &Daemon| {
+            daemon.ask("press").unwrap();
+            daemon.ask("release").unwrap();
+        };
+        tap(&daemon);
+        if again {
+            tap(&daemon);
+        }
+        daemon.recording();
+        std::thread::sleep(Duration::from_millis(300));
+        tap(&daemon);
+        assert_eq!(daemon.ended().outcome, Outcome::Text, "{mode}");
+    }
+}
+
+#[test]
+fn who_follows_keeps_nobody_out_and_who_has_gone_takes_no_place() {
+    let daemon = daemon("");
+    let follow = || {
+        let mut stream = UnixStream::connect(daemon.home().join("ptt/control.sock")).unwrap();
+        stream.write_all(b"{\"do\":\"follow\"}\n").unwrap();
+        let mut line = String::new();
+        BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+        line.contains("\"ok\":true").then_some(stream)
+    };
+    let followers: Vec<_> = (0..99).map_while(|_| follow()).collect();
+    // The harness is one more.
+    assert_eq!(followers.len(), 31);
+    daemon.ask("status").unwrap();
+    drop(followers);
+    rig::await_some("a place", Duration::from_secs(20), || follow().map(|_| ()));
+}
+
+#[test]
+fn a_variable_that_is_no_text_harms_nobody() {
+    let strange = std::ffi::OsStr::from_bytes(b"/caf\xe9");
+    let checked = DaemonBuilder::new().env([("PWD", strange), ("PTT_X", strange)]).run(&["config", "check"]);
+    assert!(checked.status.success(), "{checked:?}");
 }
 
 #[test]

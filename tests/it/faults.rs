@@ -200,7 +200,7 @@ async fn with_a_recorder_by_hand() -> (Stage, Port<RecorderEvent>, Told<Recorder
     let (commands, told) = probe("the recorder");
     let (give, take) = std::sync::mpsc::channel();
     let more = "controller.start_deadline_ms = 500\ncontroller.stop_deadline_ms = 700\n\
-                controller.cancel_deadline_ms = 300";
+                controller.cancel_deadline_ms = 300\naudio.post_roll_ms = 100";
     let config = hardware_free(&[], more);
     let stage = Stage::custom(&config, |app| {
         app.recorder(move |_, events| {

@@ -214,7 +214,7 @@ fn a_server_that_stands_still_for_a_moment_does_not_end_the_take() {
         Ok(pulse) => pulse,
         Err(skip) => return skip.say("a sound server that stands still"),
     };
-    let mut daemon = daemon(&pulse, "audio.starve_ms = 10000");
+    let mut daemon = daemon(&pulse, "audio.starve_ms = 10000\ncontroller.stop_deadline_ms = 20000");
     let clip = rig::bundled().file;
     let report = daemon.take(|daemon| {
         daemon.recording();

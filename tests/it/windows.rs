@@ -6,6 +6,9 @@ use std::time::Duration;
 use ptt_messages::{ControllerEvent, Moment, Outcome};
 use ptt_tests::hardware_free;
 use ptt_tests::rig::{self, Daemon, DaemonBuilder, Screen, Skip, Sway};
+use x11rb::connection::Connection as _;
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, PropMode};
+use x11rb::wrapper::ConnectionExt as _;
 
 const HOLD: Duration = Duration::from_millis(300);
 const TAKES: usize = 50;
@@ -103,6 +106,51 @@ fn what_may_have_reached_nobody_is_kept_too() {
     reader.text_until("to nobody\n");
     daemon.take(|_| std::thread::sleep(HOLD));
     assert_eq!(reader.text_until("to a window\n"), "to nobody\nto a window\n");
+}
+
+/// As real window managers have it on an empty workspace: a window of their own has the keyboard, and none is active.
+#[test]
+fn what_may_have_reached_nobody_is_kept_too_on_x11() {
+    let screen = match Screen::start() {
+        Ok(screen) => screen,
+        Err(skip) => return skip.say("a text for no X11 window"),
+    };
+    let (manager, _) = x11rb::connect(Some(screen.display())).unwrap();
+    let active = manager.intern_atom(false, b"_NET_ACTIVE_WINDOW").unwrap().reply().unwrap().atom;
+    let root = manager.setup().roots[0].root;
+    manager.change_property32(PropMode::REPLACE, root, active, AtomEnum::WINDOW, &[x11rb::NONE]).unwrap();
+    manager.sync().unwrap();
+    screen.focus(screen.dull_window());
+    let mut daemon = daemon(("DISPLAY", screen.display()), &["to nobody".to_owned()], "output.sink = 'auto'");
+    daemon.take(|_| std::thread::sleep(HOLD));
+    let fault = fault(&mut daemon);
+    assert!(fault.contains("no window") && fault.contains("`ptt-app retry`"), "{fault}");
+    let terminal = screen.terminal("late");
+    manager
+        .change_property32(PropMode::REPLACE, root, active, AtomEnum::WINDOW, &[terminal.window()])
+        .unwrap();
+    manager.sync().unwrap();
+    daemon.ask("retry").unwrap();
+    assert_eq!(terminal.lines(1), ["to nobody"]);
+}
+
+#[test]
+fn the_keymap_is_as_it_was_when_the_daemon_ends() {
+    let screen = match Screen::start() {
+        Ok(screen) => screen,
+        Err(skip) => return skip.say("the keymap at the daemon's end"),
+    };
+    let (conn, _) = x11rb::connect(Some(screen.display())).unwrap();
+    let (first, last) = (conn.setup().min_keycode, conn.setup().max_keycode);
+    let keymap = || conn.get_keyboard_mapping(first, last - first + 1).unwrap().reply().unwrap().keysyms;
+    let terminal = screen.terminal("Window");
+    let before = keymap();
+    let mut daemon = daemon(("DISPLAY", screen.display()), &["你好".to_owned()], "output.sink = 'type'");
+    daemon.take(|_| std::thread::sleep(HOLD));
+    assert_eq!(terminal.lines(1), ["你好"]);
+    assert!(keymap() != before, "a key was bound for what the layout lacks");
+    assert!(daemon.stop().status.success());
+    assert!(keymap() == before);
 }
 
 /// Why a text did not go out for sure.

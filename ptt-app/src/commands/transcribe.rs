@@ -51,8 +51,8 @@ struct TimedText {
 pub(crate) fn run(args: &TranscribeArgs, config: Config) -> Result<ExitCode, Failure> {
     telemetry::start_quiet_log(&config.log)?;
     models::check(&config.stt)?;
-    // Every file is read before the first is decoded, so that a typo in the last name costs nothing.
-    let clips = args.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+    // Before the first is decoded, so that a typo in the last name costs nothing.
+    args.files.iter().try_for_each(|file| is_there(file))?;
     let config = config.overridden(&["stt.strategy=batch".into()])?;
     let (sender, answers) = channel();
     let system = System::new();
@@ -63,8 +63,8 @@ pub(crate) fn run(args: &TranscribeArgs, config: Config) -> Result<ExitCode, Fai
     let (files, json) = (args.files.clone(), args.json);
     let worker = std::thread::spawn(move || {
         let mut desk = Desk { engine, answers, next: TakeId(1), config };
-        let done = files.iter().zip(clips).try_for_each(|(file, clip)| {
-            let transcribed = desk.transcribe(file, &clip)?;
+        let done = files.iter().try_for_each(|file| {
+            let transcribed = desk.transcribe(file, &read(file)?)?;
             if json { say_json(&transcribed) } else { say(transcribed.text) }
         });
         stopper.stop();
@@ -74,6 +74,15 @@ pub(crate) fn run(args: &TranscribeArgs, config: Config) -> Result<ExitCode, Fai
     let done =
         worker.join().unwrap_or_else(|_| Err(Failure::new(Exit::Panicked, "internal error; see above")));
     done.map(|()| ExitCode::SUCCESS)
+}
+
+fn is_there(file: &Path) -> Result<(), Failure> {
+    let there = std::fs::File::open(file).and_then(|file| file.metadata());
+    match there {
+        Ok(there) if there.is_file() => Ok(()),
+        // Whoever reads it says what is wrong.
+        Ok(_) | Err(_) => read(file).map(|_| ()),
+    }
 }
 
 fn read(file: &Path) -> Result<Clip, Failure> {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{CaptureSource, Format, Opened, alsa, cpal, pulse};
 use crate::config::{AudioConfig, HostChoice};
+use crate::dsp::RATES_HZ;
 use crate::error::AudioError;
 
 /// `audio.device` for the one the sound system prefers.
@@ -56,7 +57,7 @@ impl CaptureSource for Microphone {
                 System::Alsa => alsa::open(&self.device, self.block_ms, wake),
                 System::Cpal(host) => cpal::open(host, &self.device, self.block_ms, wake),
             };
-            match opened {
+            match opened.and_then(|opened| believed(&opened.format).map(|()| opened)) {
                 Ok(opened) => {
                     let Format { device, rate_hz, channels, .. } = &opened.format;
                     for (skipped, refusal) in &refusals {
@@ -177,6 +178,15 @@ impl Refusal {
     }
 }
 
+/// A sound system of another machine may claim any rate.
+fn believed(format: &Format) -> Result<(), Refusal> {
+    if RATES_HZ.contains(&format.rate_hz) {
+        return Ok(());
+    }
+    let reason = format!("{} claims to send {} samples a second", format.device, format.rate_hz);
+    Err(Refusal::Failed { reason, kind: FaultKind::Broken })
+}
+
 /// The device that is meant, of these names and ids: the one that is called so, or the first of which it is a part.
 pub(super) fn pick(wanted: &str, devices: &[(String, String)]) -> Option<usize> {
     let part = wanted.to_lowercase();
@@ -233,6 +243,16 @@ mod tests {
             ("webcam", None),
         ] {
             assert_eq!(pick(wanted, &devices), expected, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_rate_that_cannot_be_is_no_microphone() {
+        for (rate_hz, is_one) in
+            [(0, false), (1, false), (999, false), (1_000, true), (48_000, true), (768_001, false)]
+        {
+            let format = Format { device: "Mic".to_owned(), rate_hz, channels: 1, live: true };
+            assert_eq!(believed(&format).is_ok(), is_one, "{rate_hz} Hz");
         }
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 /// How long a text that was pasted stays, on X11 too: some programs ask more than once for one paste, and the first to take it
 /// may have been a clipboard manager.
 pub(super) const LINGER: Duration = Duration::from_millis(250);
+/// How long clipboard managers have to take the text before the chord is pressed; one that comes later is taken for the window.
+pub(super) const MANAGERS: Duration = Duration::from_millis(20);
 /// How long the old owner has to hand over the clipboard's content before the text is pasted.
 pub(super) const READING_LIMIT: Duration = Duration::from_millis(300);
 /// How long a reader may take for one format. One that stands still keeps a descriptor and nothing else.

@@ -69,7 +69,7 @@ impl Desktop for X11 {
     }
 
     fn listener(&mut self) -> Result<Listener, OutputError> {
-        Ok(if self.focus.is_nowhere(&self.conn)? { Listener::Nobody } else { Listener::Window })
+        Ok(self.focus.listener(&self.conn)?)
     }
 
     fn hands_free(&mut self, limit: Duration) -> Result<bool, OutputError> {

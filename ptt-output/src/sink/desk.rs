@@ -26,7 +26,7 @@ use crate::config::{Backend, Newline, OutputConfig};
 use crate::desktop::{Desktop, Listener, Window};
 use crate::error::OutputError;
 use crate::metrics;
-use crate::rule::{Way, rule, ways};
+use crate::rule::{Rule, Way, rule, ways};
 pub(crate) use connection::Connections;
 use connection::{Connection, Ready, Shared};
 
@@ -57,12 +57,15 @@ impl DeskSink {
     /// The sink for the desktop that the environment names, by the connection that sinks of the same settings have.
     ///
     /// # Errors
-    /// [`OutputError::LayoutUnnamed`].
+    /// [`OutputError::LayoutUnnamed`], [`OutputError::ClipboardEnds`].
     pub(crate) fn open(config: &OutputConfig, connections: &mut Connections) -> Result<Self, OutputError> {
         let uinput_alone = config.sink == Backend::Uinput;
         let by_rule = config.rules.iter().any(|rule| rule.sink == Way::Uinput);
         if (uinput_alone || by_rule) && config.uinput_layout.is_none() {
             return Err(OutputError::LayoutUnnamed);
+        }
+        if config.brief && matches!(config.sink, Backend::Paste | Backend::Clipboard) {
+            return Err(OutputError::ClipboardEnds);
         }
         let mut sink = Self::with(config, connections.desktop(config.desktop), connections);
         // A desktop that is not there yet is no reason to stop, but a reason to say so.
@@ -111,7 +114,7 @@ impl DeskSink {
         self.doubted = self.doubted || doubts_rules(config, there.as_ref());
         let app = there.as_ref().and_then(|(_, focus)| focus.as_ref()).map(|window| &window.app);
         let found = app.and_then(|app| rule(&config.rules, app));
-        if ways(config.sink, found, config.uinput_layout.is_some()) == [Way::Clipboard] {
+        if ways_of(config, found) == [Way::Clipboard] {
             return Ok(());
         }
         let end = Instant::now() + config.wait_for_modifiers_ms.millis();
@@ -152,10 +155,9 @@ impl DeskSink {
         }
         let chord = found.and_then(|rule| rule.paste_chord).or(config.paste_chord);
         let chord = chord.unwrap_or_else(|| desktop.paste_chord());
-        let mut ways = ways(config.sink, found, config.uinput_layout.is_some());
+        let mut ways = VecDeque::from(ways_of(config, found));
         let mut why = None;
-        while let Some((&way, rest)) = ways.split_first() {
-            ways = rest;
+        while let Some(way) = ways.pop_front() {
             let done = match way {
                 Way::Type => may_press(desktop, aim, config).and_then(|listener| {
                     desktop.type_text(&lines)?;
@@ -175,14 +177,13 @@ impl DeskSink {
                 Err(error) => {
                     debug!(way = way.label(), %error, "the next way is tried");
                     if error.bars_keys() {
-                        // The last one is the clipboard.
-                        ways = &ways[ways.len().saturating_sub(1)..];
+                        ways.retain(|way| *way == Way::Clipboard);
                     }
                     why = Some(error);
                 }
             }
         }
-        Err(why.expect("there is at least one way"))
+        Err(why.unwrap_or(OutputError::ClipboardEnds))
     }
 
     /// A connection that broke is of no use any more.
@@ -198,9 +199,15 @@ impl DeskSink {
     }
 }
 
+/// The ways to try, in this order.
+fn ways_of(config: &OutputConfig, rule: Option<&Rule>) -> Vec<Way> {
+    let ways = ways(config.sink, rule, config.uinput_layout.is_some()).iter().copied();
+    ways.filter(|way| !config.brief || way.is_keys()).collect()
+}
+
 /// Whether a text can be put out where there is no desktop.
 fn can_do_without(config: &OutputConfig) -> bool {
-    ways(config.sink, None, config.uinput_layout.is_some()).contains(&Way::Uinput)
+    ways_of(config, None).contains(&Way::Uinput)
 }
 
 /// Says so where the rules can have no effect, because nobody tells which window has the keyboard.

@@ -10,6 +10,7 @@ use crate::check::Suspicion;
 use crate::context::ContextRule;
 use crate::engine::{Decoded, Ending};
 
+mod attempts;
 mod parts;
 
 const RATE: u64 = SAMPLE_RATE_HZ as u64;
@@ -355,38 +356,6 @@ fn after_an_abort_nothing_is_said() {
     s.release(segment(2, 0, SegmentState::Tail, 0.0, 1.0, 1.2), 1);
     assert_eq!(s.feed(Input::Abort { take: TakeId(2) }), ["cancel 2"]);
     assert!(s.ends(2, Err(Failure::Cancelled)).is_empty());
-}
-
-#[test]
-fn a_second_attempt_has_a_fresh_worker_and_the_texts_of_the_first() {
-    let mut s = Script::live();
-    s.hear(committed(0, 0.0, 6.0, 6.5));
-    s.says(1, "One.");
-    let rest = tail(1, 6.5, 8.0, 8.2);
-    assert_eq!(s.release(rest.clone(), 1), ["decode 2 1.7s/384 finalx2 after 'One.'"]);
-    assert_eq!(s.fails(2), ["failed #1 broken"]);
-    assert_eq!(s.release(rest, 2), ["renew", "decode 3 1.7s/384 finalx2 after 'One.'"]);
-    assert_eq!(s.says(3, "Two."), ["complete #1 'One. Two.' tail"]);
-}
-
-#[test]
-fn a_failure_in_the_background_is_tried_again_when_it_matters() {
-    let mut s = Script::live();
-    s.hear(committed(0, 0.0, 6.0, 6.5));
-    assert!(s.fails(1).is_empty());
-    assert_eq!(s.release(tail(1, 6.5, 6.5, 6.6), 1), ["decode 2 6.2s/448 finalx2"]);
-    assert_eq!(s.says(2, "One."), ["complete #1 'One.' tail"]);
-}
-
-#[test]
-fn an_engine_that_does_not_answer_is_given_up() {
-    let mut s = Script::live();
-    s.release(tail(0, 0.0, 2.0, 2.2), 1);
-    s.later(10_500);
-    assert!(s.feed(Input::Overdue { take: TakeId(1), attempt: 2 }).is_empty());
-    assert_eq!(s.feed(Input::Overdue { take: TakeId(1), attempt: 1 }), ["failed #1 timeout", "renew"]);
-    assert!(s.says(1, "Late.").is_empty());
-    assert_eq!(s.release(tail(0, 0.0, 2.0, 2.2), 2), ["renew", "decode 2 2.2s/384 finalx2"]);
 }
 
 #[test]

@@ -109,7 +109,7 @@ pub enum Effect {
     Hurry(JobId, usize),
     /// Stop this decode.
     Cancel(JobId),
-    /// Give up the worker with whatever it does, and make a fresh one.
+    /// Give up the worker with whatever it does, and make a fresh one; one that is still loading is as good as fresh.
     Renew,
     /// Tell whoever listens.
     Tell(SttEvent),

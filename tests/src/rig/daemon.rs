@@ -1,5 +1,6 @@
 //! The shipped program in a home of its own: started, asked over its control socket, watched, scraped, and ended.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
@@ -111,7 +112,7 @@ impl DaemonBuilder {
 
     /// Variables of the environment.
     #[must_use]
-    pub fn env<K: AsRef<str>, V: AsRef<str>>(mut self, vars: impl IntoIterator<Item = (K, V)>) -> Self {
+    pub fn env<K: AsRef<OsStr>, V: AsRef<OsStr>>(mut self, vars: impl IntoIterator<Item = (K, V)>) -> Self {
         for (name, value) in vars {
             self.command.env(name.as_ref(), value.as_ref());
         }

@@ -13,12 +13,8 @@ use super::keys::{Key, Stroke, strokes};
 use super::session::Session;
 use super::transfer;
 use crate::desktop::PasteChord;
-use crate::desktop::content::Content;
+use crate::desktop::content::{Content, MANAGERS};
 use crate::error::OutputError;
-
-/// How long a clipboard manager has to take the text before the chord is pressed; one that comes later is taken for the
-/// window.
-const MANAGERS: Duration = Duration::from_millis(30);
 
 /// A session at work.
 pub(super) struct Hands {
@@ -90,7 +86,7 @@ impl Hands {
             }
         };
         self.hold(Content::text(text, true), Some(before)).await?;
-        self.until(MANAGERS, |clipboard| clipboard.taken() != Some(0)).await?;
+        self.until(MANAGERS, |_| false).await?;
         if !self.clipboard.pressed() {
             return Ok(Err(OutputError::ClipboardBusy { limit }));
         }

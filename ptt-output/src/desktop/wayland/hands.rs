@@ -12,7 +12,7 @@ use super::control::{Device, Manager};
 use super::keyboard::Keyboard;
 use super::toplevel::Toplevels;
 use super::transfer::Transfers;
-use crate::desktop::content::{Content, FORMATS_LIMIT, LINGER, READING_LIMIT};
+use crate::desktop::content::{Content, FORMATS_LIMIT, LINGER, MANAGERS, READING_LIMIT};
 use crate::desktop::portal::Portal;
 use crate::desktop::{PasteChord, Window};
 use crate::error::OutputError;
@@ -179,6 +179,8 @@ impl Hands {
     /// Presses the chord, if what it pastes is the text, and waits until somebody takes it.
     pub fn have_pasted(&mut self, owed: Owed, chord: PasteChord, limit: Duration) -> Result<(), OutputError> {
         let owed = self.owed.insert(owed);
+        // Some take a text in several formats, one after the other, so the first is no sign that all have.
+        self.client.wait(Some(Instant::now() + MANAGERS), |_| false)?;
         // It says who else has taken the clipboard meanwhile.
         self.client.sync()?;
         let clipboard = &self.client.world.clipboard;

@@ -289,6 +289,23 @@ fn a_clipboard_manager_that_is_quicker_than_the_window_spoils_nothing() {
 }
 
 #[test]
+fn a_clipboard_manager_is_not_taken_for_a_window_that_pastes() {
+    let Some(sway) = rig::start("a_clipboard_manager_is_not_taken_for_a_window_that_pastes") else { return };
+    let mut wayland = connect(&sway);
+    let (ours, theirs) = std::io::pipe().unwrap();
+    let mut manager = sway.program("wl-paste").args(["--watch", "cat"]).stdout(theirs).spawn().unwrap();
+    sway.copy(&[], b"old\n");
+    let mut seen = BufReader::new(ours).lines().map(Result::unwrap);
+    assert_eq!(seen.next().as_deref(), Some("old"));
+    let pasted = wayland.paste("text\n", PasteChord::SHIFT_INSERT, Duration::from_millis(300));
+    assert!(matches!(pasted, Err(OutputError::NotTaken { .. })), "{pasted:?}");
+    assert_eq!(seen.next().as_deref(), Some("text"), "the manager had it");
+    assert_eq!(sway.pasted(&["-n"]).unwrap(), b"text\n", "and it is there to be pasted by hand");
+    manager.kill().unwrap();
+    manager.wait().unwrap();
+}
+
+#[test]
 fn what_another_program_copies_in_between_is_not_pasted() {
     let Some(sway) = rig::start("what_another_program_copies_in_between_is_not_pasted") else { return };
     let reader = sway.reader("reader");

@@ -7,7 +7,7 @@ use x11rb::protocol::xproto::{Atom, AtomEnum, ConnectionExt as _, InputFocus, Wi
 
 use super::Broken;
 use super::link::Link;
-use crate::desktop::Window;
+use crate::desktop::{Listener, Window};
 
 /// How often the keyboard is looked at while a modifier is held.
 const LOOK: Duration = Duration::from_millis(3);
@@ -57,16 +57,27 @@ impl Focus {
         Ok(Some(Window { id: focused.into(), app: String::new() }))
     }
 
-    /// Whether no window has the keyboard: none was given it, or the pointer, which it follows then, is in none.
+    /// Who gets keys. Nobody, where no window was given the keyboard, or the pointer, which it follows then, is in none. Window
+    /// managers give it to a window of their own instead, and say that no window is active; so they do while a launcher has
+    /// it.
     ///
     /// # Errors
     /// The connection broke.
-    pub fn is_nowhere(&self, conn: &Link) -> Result<bool, Broken> {
+    pub fn listener(&self, conn: &Link) -> Result<Listener, Broken> {
         let root = conn.setup().roots[0].root;
         let (focus, pointer) = (conn.get_input_focus()?, conn.query_pointer(root)?);
+        let active = conn.get_property(false, root, self.active_window, AtomEnum::WINDOW, 0, 1)?;
         let (focus, under_pointer) = (focus.reply()?.focus, pointer.reply()?.child);
+        let none_active =
+            active.reply()?.value32().and_then(|mut windows| windows.next()) == Some(x11rb::NONE);
         let follows = focus == root || focus == InputFocus::POINTER_ROOT.into();
-        Ok(focus == x11rb::NONE || follows && under_pointer == x11rb::NONE)
+        Ok(if focus == x11rb::NONE || follows && under_pointer == x11rb::NONE {
+            Listener::Nobody
+        } else if none_active {
+            Listener::Untold
+        } else {
+            Listener::Window
+        })
     }
 
     /// The range of numbers of the client that has the keyboard, to tell its requests from others'.

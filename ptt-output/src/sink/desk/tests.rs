@@ -199,6 +199,30 @@ fn a_text_that_would_reach_nobody_goes_to_the_clipboard() {
 }
 
 #[test]
+fn a_program_that_ends_with_the_text_leaves_nothing_in_the_clipboard() {
+    let no_clipboard: fn(&OutputError) -> bool = |error| matches!(error, OutputError::ClipboardEnds);
+    let held: fn(&OutputError) -> bool = |error| matches!(error, OutputError::ModifiersHeld { .. });
+    for (config, hands, expected, fails) in [
+        ("sink = \"auto\"", false, &["type text"][..], None),
+        ("sink = \"auto\"", true, &[], Some(held)),
+        ("sink = \"paste\"", false, &[], Some(no_clipboard)),
+        ("sink = \"clipboard\"", false, &[], Some(no_clipboard)),
+        ("sink = \"auto\"\n[[rules]]\napp = \"term\"\nsink = \"paste\"", false, &[], Some(no_clipboard)),
+    ] {
+        let (mut sink, desktop) = on("term", config);
+        sink.config.brief = true;
+        desktop.lock().unwrap().held = hands;
+        let done = sink.deliver(TAKE, "text");
+        assert_eq!(
+            done.as_ref().err().map(|error| fails.is_some_and(|is| is(error))),
+            fails.map(|_| true),
+            "{config}"
+        );
+        assert_eq!(desktop.lock().unwrap().done, expected, "{config}");
+    }
+}
+
+#[test]
 fn a_text_that_may_have_reached_nobody_is_kept_too() {
     for (sink, by_desktop, by_uinput, kept) in [
         ("auto", &["type text"][..], &[][..], true),
