@@ -75,18 +75,28 @@ fn every_character_is_whole_in_every_layout() {
 fn the_first_text_of_a_connection_is_whole_and_the_keymap_is_put_back() {
     let screen = screen!("binding characters to spare keys");
     let terminal = screen.terminal("Typed");
-    let mut expected = Vec::new();
+    let mut first = desktop(&screen);
+    let before = screen.keymap();
+    first.type_text("é ü ß ñ 你好 🎤 first\n").unwrap();
+    let mut expected = vec!["é ü ß ñ 你好 🎤 first".to_owned()];
+    assert_eq!(terminal.lines(1), expected);
+    assert_ne!(screen.keymap(), before, "it had to be changed");
+    first.rest();
+    // Answered when all before it is done.
+    first.hands_free(Duration::ZERO).unwrap();
+    assert_eq!(screen.keymap(), before);
+
     for number in 0..LINES {
         // Each one binds its characters anew, and finds what the one before it left.
         let mut desktop = desktop(&screen);
         desktop.type_text(&format!("é ü ß ñ 你好 🎤 {number}\n")).unwrap();
         expected.push(format!("é ü ß ñ 你好 🎤 {number}"));
     }
-    assert_eq!(terminal.lines(LINES), expected);
+    assert_eq!(terminal.lines(LINES + 1), expected);
 
     // More than there are spare keys, once they are put back each time.
     let mut desktop = desktop(&screen);
-    let mut count = LINES;
+    let mut count = LINES + 1;
     for first in (0x4e00_u32..).step_by(10).take(20) {
         let text: String = (first..first + 10).filter_map(char::from_u32).collect();
         desktop.type_text(&format!("{text}\n")).unwrap();

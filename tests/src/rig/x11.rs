@@ -115,6 +115,19 @@ impl Screen {
         assert!(done.status.success(), "{done:?}");
     }
 
+    /// What every key means, as programs are told.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    #[must_use]
+    pub fn keymap(&self) -> Vec<Vec<u32>> {
+        let (first, last) = (self.conn.setup().min_keycode, self.conn.setup().max_keycode);
+        let map = self.conn.get_keyboard_mapping(first, last - first + 1).expect("the server runs");
+        let map = map.reply().expect("the server runs");
+        let width = usize::from(map.keysyms_per_keycode).max(1);
+        map.keysyms.chunks(width).map(<[u32]>::to_vec).collect()
+    }
+
     /// Presses the keys in this order, by XTEST: to every client it is a hand on a keyboard. Returns when the server has them.
     ///
     /// # Panics

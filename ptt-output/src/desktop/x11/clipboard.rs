@@ -27,10 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the thread is asked for.
 enum Order {
-    /// Own the clipboard until somebody else does.
-    Give { text: String, owned: Sender<()> },
+    /// Own the clipboard until somebody else does, and tell whether we do.
+    Give { text: String, owned: Sender<bool> },
     /// Keep what there is, own the clipboard (and the primary selection), and tell who takes the text.
-    Lend { text: String, primary: bool, owned: Sender<()>, served: Sender<XWindow> },
+    Lend { text: String, primary: bool, owned: Sender<bool>, served: Sender<XWindow> },
     /// The text was taken: what was kept is due.
     Settle,
 }
@@ -79,7 +79,7 @@ impl Clipboard {
     pub fn give(&self, text: &str) -> Result<(), OutputError> {
         let (told, owned) = channel();
         self.order(Order::Give { text: text.to_owned(), owned: told })?;
-        self.until(&owned)
+        is_ours(&owned)
     }
 
     /// Puts the text into the clipboard for one paste. What is there now comes back when the text was taken.
@@ -90,7 +90,7 @@ impl Clipboard {
         let (told, owned) = channel();
         let (tell, served) = channel();
         self.order(Order::Lend { text: text.to_owned(), primary, owned: told, served: tell })?;
-        self.until(&owned)?;
+        is_ours(&owned)?;
         Ok(Lent { clipboard: self, served })
     }
 
@@ -98,13 +98,6 @@ impl Clipboard {
         let sent = self.orders.as_ref().map(|orders| orders.send(order));
         self.wake();
         sent.and_then(Result::ok).ok_or_else(lost)
-    }
-
-    fn until(&self, owned: &Receiver<()>) -> Result<(), OutputError> {
-        owned.recv_timeout(PATIENCE).map_err(|error| match error {
-            RecvTimeoutError::Timeout => OutputError::ClipboardBusy { limit: PATIENCE },
-            RecvTimeoutError::Disconnected => lost(),
-        })
     }
 
     fn wake(&self) {
@@ -123,6 +116,16 @@ impl Drop for Clipboard {
 impl fmt::Debug for Clipboard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Clipboard").finish_non_exhaustive()
+    }
+}
+
+/// Waits until the thread owns the clipboard.
+fn is_ours(owned: &Receiver<bool>) -> Result<(), OutputError> {
+    match owned.recv_timeout(PATIENCE) {
+        Ok(true) => Ok(()),
+        // Somebody else took it at the same moment, or it takes too long.
+        Ok(false) | Err(RecvTimeoutError::Timeout) => Err(OutputError::ClipboardBusy { limit: PATIENCE }),
+        Err(RecvTimeoutError::Disconnected) => Err(lost()),
     }
 }
 
@@ -152,3 +155,6 @@ impl Lent<'_> {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;

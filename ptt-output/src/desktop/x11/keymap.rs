@@ -16,6 +16,10 @@ pub(super) const LOCK: Mods = 2;
 /// A keyboard has at most so many layouts at once.
 const GROUPS: u8 = 4;
 
+/// The last keycode of the block that layouts are about: F12. Keys of real layouts have one character at both of two levels
+/// there (Gujarati, Bengali, Tifinagh, Mongolian), and none beyond.
+const LAST_OF_BLOCK: u8 = 96;
+
 /// Keysyms by which a modifier can be held that chooses a level and does nothing else.
 const LEVEL_SHIFTS: [Keysym; 4] =
     [Keysym::Shift_L, Keysym::Shift_R, Keysym::ISO_Level3_Shift, Keysym::ISO_Level5_Shift];
@@ -73,8 +77,8 @@ impl Key {
         self.sets == 0 && self.syms.iter().all(|sym| *sym == 0)
     }
 
-    /// Whether it is one character at both of two levels. No layout has that: a program that types bound it, and may be
-    /// gone.
+    /// Whether it is one character at both of two levels. Beyond the main block no layout has that: a program that types
+    /// bound it, and may be gone.
     fn is_left_over(&self) -> bool {
         matches!(*self.syms, [a, b] if a == b && character(Keysym::new(a)).is_some())
     }
@@ -162,7 +166,8 @@ impl Keymap {
             }
         }
         rows.sort_by_key(|row| std::cmp::Reverse(row.len()));
-        rows.push(usable().filter(|(_, key)| key.is_left_over()).map(|(keycode, _)| keycode).collect());
+        let left_over = usable().filter(|(keycode, key)| *keycode > LAST_OF_BLOCK && key.is_left_over());
+        rows.push(left_over.map(|(keycode, _)| keycode).collect());
         rows.concat()
     }
 

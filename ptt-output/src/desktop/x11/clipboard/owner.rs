@@ -5,17 +5,18 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use x11rb::COPY_DEPTH_FROM_PARENT;
+use tracing::warn;
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
-    Atom, AtomEnum, ConnectionExt as _, CreateWindowAux, EventMask, PropMode, SELECTION_NOTIFY_EVENT,
-    SelectionNotifyEvent, SelectionRequestEvent, Timestamp, Window as XWindow, WindowClass,
+    Atom, AtomEnum, ConnectionExt as _, EventMask, PropMode, SELECTION_NOTIFY_EVENT, SelectionNotifyEvent,
+    SelectionRequestEvent, Timestamp, Window as XWindow,
 };
 use x11rb::wrapper::ConnectionExt as _;
 
 use super::Order;
 use super::content::{Atoms, Content};
+use super::save::{Saved, window};
 use crate::desktop::content::LINGER;
 use crate::desktop::x11::Broken;
 use crate::desktop::x11::link::Link;
@@ -28,48 +29,32 @@ pub(super) struct Owner {
     pub(super) window: XWindow,
     pub(super) atoms: Atoms,
     /// The clipboard and the primary selection.
-    selections: [Selection; 2],
+    pub(super) selections: [Selection; 2],
     /// Who wants to know of takers of the text.
     served: Option<Sender<XWindow>>,
     /// When what was kept is given back.
-    due: Option<Instant>,
+    pub(super) due: Option<Instant>,
 }
 
-struct Selection {
+pub(super) struct Selection {
     name: Atom,
     /// What we hold it with, while we do.
-    held: Option<Held>,
+    pub(super) held: Option<Held>,
 }
 
-struct Held {
-    content: Content,
+pub(super) struct Held {
+    pub(super) content: Content,
     /// When we took it, in the server's time.
-    since: Timestamp,
+    pub(super) since: Timestamp,
     /// While it is lent: what was there before; `None` where there was nothing.
-    before: Option<Option<Content>>,
+    pub(super) before: Option<Option<Content>>,
 }
 
 impl Owner {
     /// Readies a window for owning on this connection.
     pub fn new(conn: Link) -> Result<Self, Broken> {
         let atoms = Atoms::new(&conn)?.reply()?;
-        let window = conn.generate_id()?;
-        let root = conn.setup().roots[0].root;
-        let aux = CreateWindowAux::new().event_mask(EventMask::PROPERTY_CHANGE);
-        conn.create_window(
-            COPY_DEPTH_FROM_PARENT,
-            window,
-            root,
-            0,
-            0,
-            1,
-            1,
-            0,
-            WindowClass::INPUT_OUTPUT,
-            0,
-            &aux,
-        )?
-        .check()?;
+        let window = window(&conn)?;
         let selection = |name| Selection { name, held: None };
         let selections = [selection(atoms.CLIPBOARD), selection(AtomEnum::PRIMARY.into())];
         Ok(Self { conn, window, atoms, selections, served: None, due: None })
@@ -78,6 +63,8 @@ impl Owner {
     /// Until the handle is dropped or the connection breaks.
     pub fn run(&mut self, orders: &Receiver<Order>, wake: &OwnedFd) -> Result<(), Broken> {
         loop {
+            // Whatever is sent or asked for below may bring events along that no wait would tell of any more: so this comes
+            // again after all of it, and nothing stands between this and the wait.
             while let Some(event) = self.conn.poll_for_event()? {
                 self.handle(&event)?;
             }
@@ -92,8 +79,8 @@ impl Owner {
             if self.due.is_some_and(|due| due <= Instant::now()) {
                 self.due = None;
                 self.give_back()?;
+                continue;
             }
-            self.conn.flush()?;
             let left = self.due.map_or(LONG, |due| due.saturating_duration_since(Instant::now()));
             wait(&[self.conn.stream(), wake], left)?;
             let _ = rustix::io::read(wake, &mut [0; 8]);
@@ -108,27 +95,20 @@ impl Owner {
                 (self.served, self.due) = (None, None);
                 // Nothing comes back any more, save to a primary selection that is still lent.
                 self.give_back()?;
-                self.own(0, Held { content, since, before: None })?;
-                let _ = owned.send(());
+                let ours = self.own(0, Held { content, since, before: None })?;
+                let _ = owned.send(ours);
             }
             Order::Lend { text, primary, owned, served } => {
                 self.due = None;
                 let content = Content::text(&self.atoms, &text, true);
-                let lent = if primary { 2 } else { 1 };
                 let mut before = Vec::new();
-                for at in 0..lent {
-                    before.push(match self.selections[at].held.take() {
-                        Some(Held { before: Some(before), .. }) => before,
-                        Some(Held { content, before: None, .. }) => Some(content),
-                        None => self.save(self.selections[at].name)?,
-                    });
+                for at in 0..if primary { 2 } else { 1 } {
+                    before.push(self.keep(at)?);
                 }
                 let since = self.now(Instant::now() + LONG)?;
-                for (at, before) in before.into_iter().enumerate() {
-                    self.own(at, Held { content: content.clone(), since, before: Some(before) })?;
-                }
-                self.served = Some(served);
-                let _ = owned.send(());
+                let ours = self.lend(&content, before, since)?;
+                self.served = ours.then_some(served);
+                let _ = owned.send(ours);
             }
             Order::Settle => {
                 self.served = None;
@@ -136,6 +116,43 @@ impl Owner {
             }
         }
         Ok(())
+    }
+
+    /// What is to be given back to the selection after a paste.
+    fn keep(&mut self, at: usize) -> Result<Option<Content>, Broken> {
+        let selection = &mut self.selections[at];
+        match selection.held.take() {
+            Some(Held { before: Some(before), .. }) => Ok(before),
+            Some(Held { content, before: None, .. }) => Ok(Some(content)),
+            None => {
+                let name = selection.name;
+                let Saved { content, missing } = self.save(name)?;
+                // It is pasted also where all is missing: not to would save nothing, as the text would go to the clipboard
+                // instead, and stay there.
+                if missing > 0 {
+                    warn!(missing, "the clipboard's last owner did not hand over all formats; they are lost");
+                }
+                Ok(content)
+            }
+        }
+    }
+
+    /// Takes as many selections as there are contents `before`, and says whether all are ours. If not, nobody may be asked to
+    /// paste, and what was taken is given back.
+    pub(super) fn lend(
+        &mut self,
+        content: &Content,
+        before: Vec<Option<Content>>,
+        since: Timestamp,
+    ) -> Result<bool, Broken> {
+        let mut ours = true;
+        for (at, before) in before.into_iter().enumerate() {
+            ours &= self.own(at, Held { content: content.clone(), since, before: Some(before) })?;
+        }
+        if !ours {
+            self.give_back()?;
+        }
+        Ok(ours)
     }
 
     /// Gives back what is lent. The time makes it harmless where somebody else has taken the selection meanwhile, even
@@ -153,15 +170,17 @@ impl Owner {
                 other @ (Some(Held { before: None, .. }) | None) => selection.held = other,
             }
         }
+        self.conn.flush()?;
         Ok(())
     }
 
-    fn own(&mut self, at: usize, held: Held) -> Result<(), Broken> {
+    /// Takes the selection, and says whether it is ours: it is not where somebody else has taken it later than `held` says.
+    pub(super) fn own(&mut self, at: usize, held: Held) -> Result<bool, Broken> {
         let selection = &mut self.selections[at];
         self.conn.set_selection_owner(self.window, selection.name, held.since)?;
         let owner = self.conn.get_selection_owner(selection.name)?.reply()?.owner;
         selection.held = (owner == self.window).then_some(held);
-        Ok(())
+        Ok(owner == self.window)
     }
 
     fn handle(&mut self, event: &Event) -> Result<(), Broken> {
@@ -172,7 +191,7 @@ impl Owner {
             && let Some(selection) = self.selections.iter_mut().find(|mine| mine.name == clear.selection)
         {
             // One that is older than our hold is about the time before it.
-            selection.held.take_if(|held| held.since <= clear.time);
+            selection.held.take_if(|held| !is_before(clear.time, held.since));
         }
         Ok(())
     }
@@ -265,6 +284,12 @@ impl Owner {
             wait(&[self.conn.stream()], left)?;
         }
     }
+}
+
+/// Whether `time` is before `other`. The server counts milliseconds in 32 bits and begins again after 50 days, so half of them
+/// are before.
+pub(super) const fn is_before(time: Timestamp, other: Timestamp) -> bool {
+    time.wrapping_sub(other) >= 1 << 31
 }
 
 /// Until one of them is readable or the time is over.

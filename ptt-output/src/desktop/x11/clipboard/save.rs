@@ -1,30 +1,50 @@
 //! Reading a selection that another client owns, in all its formats, within limits.
 //!
-//! The rule for what is too much: what the owner hands over within [`SAVE_LIMIT`] and fits into [`MOST_BYTES`] is kept,
-//! the rest is not. An owner that does not answer is not waited for again in the same save.
+//! The rule for what is too much: what the owner hands over within [`SAVE_LIMIT`] is kept, if all of it fits into
+//! [`KEPT_LIMIT`] and each format into one request, by which it is given back; the rest is not. An owner that does not
+//! answer is not waited for again in the same save.
 
 use std::time::{Duration, Instant};
 
-use x11rb::connection::Connection;
+use x11rb::COPY_DEPTH_FROM_PARENT;
+use x11rb::connection::{Connection, RequestConnection};
 use x11rb::protocol::Event;
-use x11rb::protocol::xproto::{Atom, AtomEnum, ConnectionExt as _, GetPropertyReply, Property};
+use x11rb::protocol::xproto::{
+    Atom, AtomEnum, ConnectionExt as _, CreateWindowAux, EventMask, GetPropertyReply, Property,
+    Window as XWindow, WindowClass,
+};
 
 use super::content::{Content, Format};
 use super::owner::Owner;
+use crate::desktop::content::KEPT_LIMIT;
 use crate::desktop::x11::Broken;
+use crate::desktop::x11::link::Link;
 
 /// How long all formats of one selection may take together.
-pub(super) const SAVE_LIMIT: Duration = Duration::from_millis(500);
+const SAVE_LIMIT: Duration = Duration::from_millis(500);
 
-/// How many bytes are kept of one selection.
-const MOST_BYTES: usize = 8 << 20;
+/// What a request takes to set a property, beside the property's bytes.
+const HEADER_BYTES: usize = 28;
+
+/// What became of another client's selection.
+pub(super) struct Saved {
+    /// What was handed over; `None` where that is nothing.
+    pub content: Option<Content>,
+    /// How many formats were not. An owner that does not even tell its formats counts as one.
+    pub missing: usize,
+}
 
 impl Owner {
-    /// What the selection holds; `None` where nobody owns it or its owner hands nothing over.
-    pub(super) fn save(&mut self, selection: Atom) -> Result<Option<Content>, Broken> {
+    /// What the selection holds.
+    pub(super) fn save(&mut self, selection: Atom) -> Result<Saved, Broken> {
         let end = Instant::now() + SAVE_LIMIT;
-        let Some(targets) = self.read(selection, self.atoms.TARGETS, MOST_BYTES, end)? else {
-            return Ok(None);
+        if self.conn.get_selection_owner(selection)?.reply()?.owner == x11rb::NONE {
+            return Ok(Saved { content: None, missing: 0 });
+        }
+        let (mut formats, mut left) = (Vec::new(), KEPT_LIMIT);
+        let most = self.conn.maximum_request_bytes().saturating_sub(HEADER_BYTES);
+        let Some(targets) = self.read(selection, self.atoms.TARGETS, most, end)? else {
+            return Ok(Saved { content: None, missing: 1 });
         };
         let targets: Vec<Atom> = targets
             .bytes
@@ -32,19 +52,21 @@ impl Owner {
             .map(|atom| u32::from_ne_bytes([atom[0], atom[1], atom[2], atom[3]]))
             .filter(|target| !self.atoms.is_no_content(*target))
             .collect();
-        let (mut formats, mut left) = (Vec::new(), MOST_BYTES);
-        for target in targets {
+        for target in &targets {
             if Instant::now() >= end {
                 break;
             }
-            if let Some(format) = self.read(selection, target, left, end)? {
+            if let Some(format) = self.read(selection, *target, most.min(left), end)? {
                 left -= format.bytes.len();
                 formats.push(format);
             }
         }
-        Ok((!formats.is_empty()).then_some(Content { formats }))
+        let missing = targets.len() - formats.len();
+        Ok(Saved { content: (!formats.is_empty()).then_some(Content { formats }), missing })
     }
 
+    /// Asks with a window of its own: the owner may go on with what was given up, and that must not be taken for an
+    /// answer to the next question.
     fn read(
         &mut self,
         selection: Atom,
@@ -52,20 +74,32 @@ impl Owner {
         most: usize,
         end: Instant,
     ) -> Result<Option<Format>, Broken> {
-        let (window, property) = (self.window, self.atoms.PTT_SELECTION);
-        self.conn.delete_property(window, property)?;
+        let window = window(&self.conn)?;
+        let format = self.read_into(window, selection, target, most, end);
+        self.conn.destroy_window(window)?;
+        format
+    }
+
+    fn read_into(
+        &mut self,
+        window: XWindow,
+        selection: Atom,
+        target: Atom,
+        most: usize,
+        end: Instant,
+    ) -> Result<Option<Format>, Broken> {
+        let property = self.atoms.PTT_SELECTION;
         let now = self.now(end)?;
         self.conn.convert_selection(window, selection, target, property, now)?;
         self.conn.flush()?;
         let answer = self.await_event(end, |event| {
             let Event::SelectionNotify(e) = event else { return None };
-            // One with another time answers an older question, which was given up.
-            ((e.selection, e.target, e.time) == (selection, target, now)).then_some(e.property)
+            ((e.requestor, e.selection, e.target) == (window, selection, target)).then_some(e.property)
         })?;
         if answer.is_none_or(|property| property == x11rb::NONE) {
             return Ok(None);
         }
-        let Some(got) = self.property(most)? else { return Ok(None) };
+        let Some(got) = self.property(window, most)? else { return Ok(None) };
         if got.type_ != self.atoms.INCR {
             return Ok(Some(Format { target, kind: got.type_, bits: got.format, bytes: got.value }));
         }
@@ -81,24 +115,35 @@ impl Owner {
                 return Ok(None);
             }
             let had = whole.as_ref().map_or(0, |whole| whole.bytes.len());
-            let Some(piece) = self.property(most - had)? else { return Ok(None) };
+            let Some(piece) = self.property(window, most - had)? else { return Ok(None) };
+            let (kind, bits) = (piece.type_, piece.format);
+            let so_far = whole.get_or_insert_with(|| Format { target, kind, bits, bytes: Vec::new() });
             if piece.value.is_empty() {
                 return Ok(whole);
             }
-            let (kind, bits) = (piece.type_, piece.format);
-            whole
-                .get_or_insert_with(|| Format { target, kind, bits, bytes: Vec::new() })
-                .bytes
-                .extend(piece.value);
+            // Bytes of mixed units are of no unit.
+            if (kind, bits) != (so_far.kind, so_far.bits) {
+                return Ok(None);
+            }
+            so_far.bytes.extend(piece.value);
         }
     }
 
-    /// Takes the property that answers come in; `None` when it is larger than `most`.
-    fn property(&self, most: usize) -> Result<Option<GetPropertyReply>, Broken> {
+    /// Takes the property that answers come in; `None` when it is larger than `most`, or not there.
+    fn property(&self, window: XWindow, most: usize) -> Result<Option<GetPropertyReply>, Broken> {
         let units = u32::try_from(most / 4).unwrap_or(u32::MAX);
-        let (window, property) = (self.window, self.atoms.PTT_SELECTION);
+        let property = self.atoms.PTT_SELECTION;
         let got = self.conn.get_property(true, window, property, AtomEnum::ANY, 0, units)?.reply()?;
-        self.conn.flush()?;
-        Ok((got.bytes_after == 0).then_some(got))
+        Ok((got.bytes_after == 0 && got.type_ != x11rb::NONE).then_some(got))
     }
+}
+
+/// A window that is never seen, whose owner is told of its properties.
+pub(super) fn window(conn: &Link) -> Result<XWindow, Broken> {
+    let window = conn.generate_id()?;
+    let root = conn.setup().roots[0].root;
+    let aux = CreateWindowAux::new().event_mask(EventMask::PROPERTY_CHANGE);
+    let kind = WindowClass::INPUT_OUTPUT;
+    conn.create_window(COPY_DEPTH_FROM_PARENT, window, root, 0, 0, 1, 1, 0, kind, 0, &aux)?;
+    Ok(window)
 }

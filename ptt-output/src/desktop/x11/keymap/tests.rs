@@ -26,7 +26,7 @@ fn keymap() -> Keymap {
         sets(SHIFT, Keysym::Shift_L),
         sets(ALTGR, Keysym::ISO_Level3_Shift),
         sets(4, Keysym::Control_L),
-        // 15: spare, 16: left by a run that was killed, 17: Return, 18: the keypad's plus, 19 and 20: spare
+        // 15: spare, 16: one character at both levels, 17: Return, 18: the keypad's plus, 19 and 20: spare
         key(0, 0, 0, &[]),
         key(1, 0, 2, &[0x0100_4f60, 0x0100_4f60]),
         key(1, 0, 1, &[Keysym::Return.raw()]),
@@ -81,12 +81,20 @@ fn only_a_key_that_chooses_a_level_holds_a_modifier() {
 
 #[test]
 fn what_means_nothing_is_spare_and_the_longest_row_comes_first() {
-    assert_eq!(keymap().spares(), [19, 20, 15, 16]);
+    assert_eq!(keymap().spares(), [19, 20, 15]);
     assert!(keymap().binds(16, 0x0100_4f60) && !keymap().binds(15, 0x0100_4f60) && !keymap().binds(10, 0x7a));
     let first = Keymap { first: 5, ..keymap() };
-    assert_eq!(first.spares(), [14, 15, 10, 11], "the same keys five codes lower, none of them 8 or below");
+    assert_eq!(first.spares(), [14, 15, 10], "the same keys five codes lower, none of them 8 or below");
     let eight = Keymap { first: 3, ..keymap() };
-    assert_eq!(eight.spares(), [12, 13, 9], "8 is none");
+    assert_eq!(eight.spares(), [12, 13], "8 is none");
+}
+
+#[test]
+fn what_a_killed_run_left_bound_is_spare_and_a_layouts_own_key_is_not() {
+    let f12 = Keymap { first: 90, ..keymap() };
+    assert_eq!(f12.spares(), [99, 100, 95], "96 has the form, as keys of Gujarati have");
+    let beyond = Keymap { first: 91, ..keymap() };
+    assert_eq!(beyond.spares(), [100, 101, 96, 97]);
 }
 
 #[test]
