@@ -6,7 +6,8 @@
 //! * Raw events have no auto-repeat. A press of a key that is down is taken as one all the same.
 //! * The server's times are on our clock in whole milliseconds ([`clock`]), checked when it is opened: latencies that are
 //!   measured from them are up to 1 ms too long. Where the server runs elsewhere an edge is timed when it is read.
-//! * `XQueryKeymap` at opening and, while the chord is held, every 100 ms by the listener; for buttons `XIQueryDevice`.
+//! * `XQueryKeymap` at opening and, while the chord is held, every 100 ms by the listener; for buttons `XIQueryDevice`. With the
+//!   desktop's Slow Keys the server takes a key for pressed only after a while: until then it cannot tell that one is up.
 //! * A chord that another program has grabbed is heard and named: that program may act on it too.
 //! * With `swallow` a passive grab keeps the chord from the windows ([`swallow`]); what is heard does not depend on it, and
 //!   the server lets go of it when the connection ends.
@@ -71,6 +72,8 @@ pub struct X11Source {
 }
 
 /// What is down, by the server's numbers.
+    /// Those of them that the server had down too when it was asked.
+    confirmed: Slots,
 struct Answer {
     keys: [u8; 32],
     buttons: Vec<u32>,
@@ -137,6 +140,7 @@ impl X11Source {
         source.down = down;
         first.push(Signal::Opened { device: SEAT, down, at: Moment::now() });
         source.first = first;
+            confirmed: Slots::NONE,
         Ok(source)
     }
 
@@ -252,7 +256,11 @@ impl X11Source {
             (true, true) => Edge::Repeat,
             (false, _) => Edge::Up,
         };
-        self.down = if raw.is_down { self.down.with(slot) } else { self.down.without(slot.into()) };
+        if raw.is_down {
+            (self.down, self.confirmed) = (self.down.with(slot), self.confirmed.without(slot.into()));
+        } else {
+            self.down = self.down.without(slot.into());
+        }
         let at = self.clock.moment(raw.time, Moment::now());
         signals.push(Signal::Key { device: SEAT, slot, edge, at });
         Ok(())
@@ -290,6 +298,7 @@ impl X11Source {
         let (buttons, buttons_to) = if without { (Vec::new(), keys_to) } else { self.buttons()? };
         Ok(Answer { keys, keys_to, buttons, buttons_to })
     }
+                self.confirmed = self.confirmed.or(down);
 
     fn keys(&self) -> Result<([u8; 32], SequenceNumber), ReplyError> {
         let asked = self.link.query_keymap()?;
@@ -328,7 +337,10 @@ impl KeySource for X11Source {
     }
 
     fn actual(&mut self, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
-        self.down = self.ask(signals)?;
+        let asked = self.ask(signals)?;
+        let unconfirmed = self.down.without(self.confirmed);
+        let slow = !unconfirmed.is_empty() && has_slow_keys(&self.link)?;
+        self.down = if slow { asked.or(unconfirmed) } else { asked };
         signals.push(Signal::Actual { device: SEAT, down: self.down, at: Moment::now() });
         Ok(())
     }
@@ -417,3 +429,9 @@ impl From<X11Error> for KeyboardError {
 mod rig;
 #[cfg(test)]
 mod tests;
+/// Whether the server has every press wait (an accessibility setting).
+fn has_slow_keys(link: &Link) -> Result<bool, X11Error> {
+    let told = link.xkb_get_controls(xkb::ID::USE_CORE_KBD.into())?.reply()?;
+    Ok(u32::from(told.enabled_controls) & u32::from(xkb::BoolCtrl::SLOW_KEYS) != 0)
+}
+

@@ -10,6 +10,7 @@ use x11rb::protocol::xinput::{ConnectionExt as _, GrabOwner, XIEventMask};
 use x11rb::protocol::xproto::{ConnectionExt as _, GrabMode, ModMask};
 use x11rb::{CURRENT_TIME, NONE};
 
+mod slow_keys;
 mod swallowed;
 
 use super::rig::{Server, Window, XHand};
@@ -158,7 +159,11 @@ impl KeySource for HardOfHearing {
 
     fn wait(&mut self, until: Option<Moment>, signals: &mut Vec<Signal>) -> Result<(), KeyboardError> {
         let waited = self.0.wait(until, signals);
-        signals.retain(|signal| !matches!(signal, Signal::Key { edge: Edge::Up, .. }));
+        signals.retain(|signal| {
+            let Signal::Key { edge: Edge::Up, slot, .. } = *signal else { return true };
+            self.0.down = self.0.down.with(slot);
+            false
+        });
         waited
     }
 
