@@ -10,7 +10,7 @@
 //!   desktop's Slow Keys the server takes a key for pressed only after a while: until then it cannot tell that one is up.
 //! * A chord that another program has grabbed is heard and named: that program may act on it too.
 //! * With `swallow` a passive grab keeps the chord from the windows ([`swallow`]); what is heard does not depend on it, and
-//!   the server lets go of it when the connection ends.
+//!   the server lets go of it when the connection ends. A chord that another program has grabbed is asked for again.
 //! * A server that dies or hangs is an error, never an exit; the keyboard's actor opens the source again.
 
 mod clock;
@@ -20,6 +20,7 @@ mod link;
 mod swallow;
 
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use ptt_messages::Moment;
 use rustix::event::{PollFd, PollFlags};
@@ -41,11 +42,13 @@ use self::link::Link;
 use self::swallow::Grab;
 use super::{Backend, KeySource};
 use crate::chord::{DeviceId, Edge, Signal, Slot, Slots, Watched};
-use crate::wake::{Stop, poll_until};
+use crate::wake::{Stop, earlier, poll_until};
 use crate::{KeyboardConfig, KeyboardError};
 
 /// The session's keyboard and pointer, as one device: the server merges what is plugged in.
 const SEAT: DeviceId = DeviceId(0);
+/// How soon a chord that another program has is asked for again.
+const GRAB_AGAIN: Duration = Duration::from_secs(5);
 
 /// A session on an X server.
 #[derive(Debug)]
@@ -61,10 +64,16 @@ pub struct X11Source {
     renumbered: u64,
     /// What is taken from the windows.
     grabs: Vec<Grab>,
+    /// The chords of it that another program has.
+    owned: Vec<String>,
+    /// When those are asked for again.
+    grab_due: Option<Moment>,
     clock: Clock,
     stop: Stop,
     /// The watched keys that are down, by their edges.
     down: Slots,
+    /// Those of them that the server had down too when it was asked.
+    confirmed: Slots,
     /// An event that came after the answer that was waited for.
     later: Option<(Event, SequenceNumber)>,
     /// What opening found, for the first wait.
@@ -72,8 +81,6 @@ pub struct X11Source {
 }
 
 /// What is down, by the server's numbers.
-    /// Those of them that the server had down too when it was asked.
-    confirmed: Slots,
 struct Answer {
     keys: [u8; 32],
     buttons: Vec<u32>,
@@ -128,9 +135,12 @@ impl X11Source {
             swallow: config.swallow,
             renumbered: 0,
             grabs: Vec::new(),
+            owned: Vec::new(),
+            grab_due: None,
             clock,
             stop: stop.clone(),
             down: Slots::NONE,
+            confirmed: Slots::NONE,
             later: None,
             first: Vec::new(),
         };
@@ -140,7 +150,6 @@ impl X11Source {
         source.down = down;
         first.push(Signal::Opened { device: SEAT, down, at: Moment::now() });
         source.first = first;
-            confirmed: Slots::NONE,
         Ok(source)
     }
 
@@ -190,13 +199,27 @@ impl X11Source {
                 owned => owned?,
             }
         };
-        for chord in owned {
+        for chord in owned.iter().filter(|chord| !self.owned.contains(chord)) {
             warn!(
                 chord,
                 "another program has this chord for itself (a shortcut of the desktop?): it is heard all the same, and that \
                  program may act on it too; free it there, or choose another chord"
             );
         }
+        self.grab_due = (self.swallow && !owned.is_empty()).then(|| Moment::now() + GRAB_AGAIN);
+        self.owned = owned;
+        Ok(())
+    }
+
+    /// Asks again for the chords that another program had: it may have been one that was just ending.
+    fn grab_again(&mut self, now: Moment) -> Result<(), KeyboardError> {
+        let refused = self.grabs.iter().filter(|grab| self.owned.contains(&grab.chord));
+        let owned = swallow::take(&self.link, self.root, refused)?;
+        for chord in self.owned.iter().filter(|chord| !owned.contains(chord)) {
+            info!(chord, "the other program has given the chord back: it is kept from the windows now");
+        }
+        self.grab_due = (!owned.is_empty()).then(|| now + GRAB_AGAIN);
+        self.owned = owned;
         Ok(())
     }
 
@@ -275,6 +298,7 @@ impl X11Source {
         loop {
             let answer = self.question().map_err(X11Error::from)?;
             if let Some(down) = self.settle(&answer, signals)? {
+                self.confirmed = self.confirmed.or(down);
                 return Ok(down);
             }
         }
@@ -298,7 +322,6 @@ impl X11Source {
         let (buttons, buttons_to) = if without { (Vec::new(), keys_to) } else { self.buttons()? };
         Ok(Answer { keys, keys_to, buttons, buttons_to })
     }
-                self.confirmed = self.confirmed.or(down);
 
     fn keys(&self) -> Result<([u8; 32], SequenceNumber), ReplyError> {
         let asked = self.link.query_keymap()?;
@@ -330,8 +353,13 @@ impl KeySource for X11Source {
         self.take(None, signals)?;
         if signals.len() == before {
             let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+            let until = earlier(until, self.grab_due);
             poll_until(&mut [input(self.stop.fd()), input(self.link.stream().as_fd())], until)?;
             self.take(None, signals)?;
+        }
+        let now = Moment::now();
+        if self.grab_due.is_some_and(|due| due <= now) {
+            self.grab_again(now)?;
         }
         Ok(())
     }
@@ -412,6 +440,12 @@ fn look_at_clock(link: &Link, root: xproto::Window) -> Result<Clock, X11Error> {
     Ok(Clock::Foreign)
 }
 
+/// Whether the server has every press wait (an accessibility setting).
+fn has_slow_keys(link: &Link) -> Result<bool, X11Error> {
+    let told = link.xkb_get_controls(xkb::ID::USE_CORE_KBD.into())?.reply()?;
+    Ok(u32::from(told.enabled_controls) & u32::from(xkb::BoolCtrl::SLOW_KEYS) != 0)
+}
+
 fn read_names(link: &Link) -> Result<Names, X11Error> {
     let which = xkb::NameDetail::KEY_NAMES;
     let told = link.xkb_get_names(xkb::ID::USE_CORE_KBD.into(), which)?.reply()?;
@@ -429,9 +463,3 @@ impl From<X11Error> for KeyboardError {
 mod rig;
 #[cfg(test)]
 mod tests;
-/// Whether the server has every press wait (an accessibility setting).
-fn has_slow_keys(link: &Link) -> Result<bool, X11Error> {
-    let told = link.xkb_get_controls(xkb::ID::USE_CORE_KBD.into())?.reply()?;
-    Ok(u32::from(told.enabled_controls) & u32::from(xkb::BoolCtrl::SLOW_KEYS) != 0)
-}
-

@@ -35,7 +35,7 @@ pub struct Plan {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Grab {
     /// For people.
-    chord: String,
+    pub chord: String,
     device: xinput::DeviceId,
     kind: GrabType,
     number: u8,
@@ -117,7 +117,11 @@ pub fn grabs(
 ///
 /// # Errors
 /// The connection's.
-pub fn take(link: &Link, root: Window, grabs: &[Grab]) -> Result<Vec<String>, X11Error> {
+pub fn take<'a>(
+    link: &Link,
+    root: Window,
+    grabs: impl IntoIterator<Item = &'a Grab>,
+) -> Result<Vec<String>, X11Error> {
     let mut taken = Vec::new();
     for grab in grabs {
         if grab.exact.is_empty() {
@@ -150,8 +154,10 @@ pub fn look(
     // A desktop that starts at this very moment is not to find its shortcuts taken.
     link.grab_server()?.check()?;
     let taken = take(link, root, &grabs);
-    let_go(link, root, masters)?;
+    let given_back = let_go(link, root, masters);
+    // Before any of it is an error: nobody else can use a server that stays grabbed.
     link.ungrab_server()?.check()?;
+    given_back?;
     taken
 }
 

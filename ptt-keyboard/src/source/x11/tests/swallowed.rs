@@ -205,6 +205,73 @@ fn a_chord_that_another_program_owns_is_heard_all_the_same() {
     assert!(error.to_string().contains("Down+Right"), "it names the chord: {error}");
 }
 
+#[test]
+fn a_chord_that_another_program_gives_back_is_kept_from_then_on() {
+    let Some(server) = Server::start(&[]) else { return };
+    let (window, mut hand, desktop) = (Window::open(&server), server.hand(), server.client());
+    let (root, mode) = (desktop.setup().roots[0].root, GrabMode::ASYNC);
+    let grab = || desktop.grab_key(true, root, ModMask::CONTROL, 65, mode, mode).unwrap().check();
+    let give_back = || desktop.ungrab_key(65, root, ModMask::ANY).unwrap().check().unwrap();
+    grab().unwrap();
+    let mut source = open(&server, &several()).unwrap();
+    source.first.clear();
+    let due = source.grab_due.expect("one of four is not ours");
+    assert_eq!(source.owned, ["LeftCtrl+Space"]);
+    source.grab_again(due).unwrap();
+    assert_eq!((source.grab_due, source.owned.len()), (Some(due + GRAB_AGAIN), 1), "still theirs");
+    give_back();
+    // What the server numbers anew is looked at, and asked for at its time all the same.
+    source.take_from_windows().unwrap();
+    assert!(source.grab_due.is_some());
+    source.grab_due = Some(Moment::now());
+    source.wait(None, &mut Vec::new()).unwrap();
+    assert_eq!((source.grab_due, source.owned.len()), (None, 0));
+    hand.set(&["LeftCtrl", "Space"], true);
+    hand.set(&["LeftCtrl", "Space"], false);
+    hand.tap("F13");
+    hand.sync();
+    assert_eq!(window.presses(), [37], "all four are ours");
+}
+
+/// Two sources for a moment: the program has been told to begin again.
+#[test]
+fn a_chord_that_we_had_ourselves_a_moment_ago_is_kept_too() {
+    let Some(server) = Server::start(&[]) else { return };
+    let (config, window, mut hand) = (several(), Window::open(&server), server.hand());
+    let old = open(&server, &config).unwrap();
+    let mut new = open(&server, &config).unwrap();
+    assert_eq!(new.owned.len(), 4, "the old one has them");
+    drop(old);
+    hand.sync();
+    new.first.clear();
+    // When the server has noticed that the old one is gone is its affair.
+    let begun = Moment::now();
+    while !new.owned.is_empty() && Moment::now().since(begun) < Duration::from_secs(5) {
+        new.grab_due = Some(Moment::now());
+        new.wait(None, &mut Vec::new()).unwrap();
+    }
+    hand.tap("F13");
+    hand.sync();
+    assert_eq!((window.presses(), new.owned.len()), (vec![], 0));
+}
+
+#[test]
+fn a_look_that_fails_half_way_leaves_the_server_to_others() {
+    let Some(server) = Server::start(&[]) else { return };
+    let source = open(&server, &config("chord = 'F13'")).unwrap();
+    let hand = server.hand();
+    // There is no such pointer to give buttons back of.
+    let masters = (source.keyboard, 999);
+    let looked = swallow::look(&source.link, source.root, masters, &source.watched, &source.layout);
+    assert!(matches!(looked, Err(X11Error::Protocol { .. })), "{looked:?}");
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        hand.sync();
+        tell.send(()).unwrap();
+    });
+    told.recv_timeout(Duration::from_secs(5)).expect("the server answers others");
+}
+
 type Masters = (xinput::DeviceId, xinput::DeviceId);
 type Ask = fn(&Link, xproto::Window, Masters, &Watched, &Layout) -> Result<Vec<String>, X11Error>;
 
