@@ -8,6 +8,7 @@ mod presence;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use ptt_messages::Moment;
 use tracing::{debug, info};
@@ -27,6 +28,9 @@ const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 /// Ours, or the one on the user's screen where we are a service of the user.
 const OUR_SESSION: &str = "/org/freedesktop/login1/session/auto";
 
+/// How soon a bus that was not there, hung up or did not answer is asked again.
+const AGAIN: Duration = Duration::from_secs(30);
+
 /// Everything logind says of itself: a few messages an hour.
 const RULE: &str = "type='signal',sender='org.freedesktop.login1',path_namespace='/org/freedesktop/login1'";
 
@@ -44,12 +48,8 @@ impl SessionWatch {
     pub fn start(bus: Address, keys: &Stop) -> Option<Self> {
         let stop = Stop::new().ok()?;
         let (tell, told) = channel();
-        let watcher = Watcher { stop: stop.clone(), keys: keys.clone(), tell, presence: Presence::default() };
-        let run = move || {
-            if let Err(reason) = watcher.run(bus) {
-                debug!(%reason, "sleep, lock and other sessions are not watched for");
-            }
-        };
+        let watcher = Watcher::new(stop.clone(), keys.clone(), tell);
+        let run = move || watcher.run(bus);
         let thread = std::thread::Builder::new().name("ptt-session".to_owned()).spawn(run).ok()?;
         Some(Self { told, stop, thread: Some(thread) })
     }
@@ -75,22 +75,50 @@ struct Watcher {
     keys: Stop,
     tell: Sender<Signal>,
     presence: Presence,
+    /// Whether logind answered since the bus was asked last.
+    found: bool,
+    /// Whether it was said that nobody can be asked.
+    said: bool,
 }
 
 impl Watcher {
-    fn run(mut self, bus: Address) -> Result<(), BusError> {
-        let end = Bus::connect(bus, &self.stop).and_then(|mut bus| self.watch(&mut bus));
-        // Nobody would say it any more.
-        self.happened(Told::Nothing);
-        match end {
-            Err(BusError::Stopped) => Ok(()),
-            other => other,
+    fn new(stop: Stop, keys: Stop, tell: Sender<Signal>) -> Self {
+        Self { stop, keys, tell, presence: Presence::default(), found: false, said: false }
+    }
+
+    fn run(mut self, bus: Address) {
+        self.keep_on(AGAIN, |watcher| {
+            let mut bus = Bus::connect(bus, &watcher.stop)?;
+            watcher.watch(&mut bus)
+        });
+    }
+
+    /// Watches until it is to stop: a machine that starts or has too much to do may let any call fail.
+    fn keep_on(&mut self, pause: Duration, mut watch: impl FnMut(&mut Self) -> Result<(), BusError>) {
+        loop {
+            self.found = false;
+            let end = watch(self);
+            // Nobody would say it any more.
+            self.happened(Told::Nothing);
+            match end {
+                Ok(()) | Err(BusError::Stopped) => return,
+                // Where there is no such bus at all, once is enough.
+                Err(reason) if self.said && !self.found => debug!(%reason, "logind is still out of reach"),
+                Err(reason) => {
+                    info!(%reason, "sleep, lock and other sessions are not watched for until logind can be asked again");
+                    self.said = true;
+                }
+            }
+            if self.stop.wait(Some(Moment::now() + pause)).is_err() || self.stop.raised() {
+                return;
+            }
         }
     }
 
     fn watch(&mut self, bus: &mut Bus) -> Result<(), BusError> {
         bus.subscribe(RULE)?;
         let mut ours = self.find_session(bus)?;
+        self.found = true;
         loop {
             let signal = bus.signal(None)?;
             if self.stop.raised() {
@@ -98,7 +126,7 @@ impl Watcher {
             }
             match signal.as_ref().map_or(Heard::Other, |signal| hear(signal, ours.as_ref())) {
                 Heard::Told(told) => told.into_iter().for_each(|told| self.happened(told)),
-                // A user's service may be older than the session it belongs to, and outlive it.
+                // A user's service may be older than the session it belongs to, begin with another one (of ssh), and outlive it.
                 Heard::Sessions => ours = self.find_session(bus)?,
                 Heard::Other => {}
             }
@@ -170,7 +198,7 @@ fn hear(signal: &Message, ours: Option<&OwnedObjectPath>) -> Heard {
             Ok(begins) => Heard::Told(vec![Told::Asleep(begins)]),
             Err(_) => Heard::Other,
         },
-        (Some(MANAGER), Some("SessionNew")) if ours.is_none() => Heard::Sessions,
+        (Some(MANAGER), Some("SessionNew")) => Heard::Sessions,
         (Some(MANAGER), Some("SessionRemoved")) => match body.deserialize::<(String, OwnedObjectPath)>() {
             Ok((_, gone)) if ours == Some(&gone) => Heard::Sessions,
             Ok(_) | Err(_) => Heard::Other,
@@ -189,4 +217,27 @@ fn hear(signal: &Message, ours: Option<&OwnedObjectPath>) -> Heard {
 fn told_by(properties: &Properties) -> impl Iterator<Item = Told> {
     let is = |name: &str| properties.get(name).and_then(|value| value.downcast_ref::<bool>().ok());
     is("Active").map(Told::InFront).into_iter().chain(is("LockedHint").map(Told::Locked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bus_that_fails_is_asked_again_until_it_is_to_stop() {
+        let (tell, told) = channel();
+        let mut watcher = Watcher::new(Stop::new().unwrap(), Stop::new().unwrap(), tell);
+        let mut asked = 0;
+        watcher.keep_on(Duration::ZERO, |watcher| {
+            asked += 1;
+            watcher.happened(Told::Locked(true));
+            if asked == 4 {
+                watcher.stop.raise();
+            }
+            Err(BusError::Gone("no answer within 10 s".to_owned()))
+        });
+        assert_eq!(asked, 4);
+        let told: Vec<bool> = told.try_iter().map(|signal| matches!(signal, Signal::Away { .. })).collect();
+        assert_eq!(told, [true, false].repeat(4), "nobody stays away whose coming back nobody would tell");
+    }
 }

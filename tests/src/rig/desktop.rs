@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -279,27 +280,35 @@ pub(super) async fn respond(
     Ok(OwnedObjectPath::try_from(request)?)
 }
 
-/// A logind with one session, which is everybody's.
+/// A logind with one session, which is everybody's, until there is a newer one.
 #[derive(Debug)]
 pub struct MockLogind {
     peer: Peer,
+    newest: Arc<AtomicU8>,
     watched: Receiver<()>,
 }
 
 const LOGIND: &str = "/org/freedesktop/login1";
-const SESSION: &str = "/org/freedesktop/login1/session/_32";
+/// The name of the first session.
+const FIRST: u8 = 2;
+
+fn session_path(name: u8) -> OwnedObjectPath {
+    // A path may not begin with a digit, so logind writes the first one as its code.
+    OwnedObjectPath::try_from(format!("{LOGIND}/session/_3{name}")).expect("it is a path")
+}
 
 impl MockLogind {
     /// Joins the bus; its session is in front and not locked.
     #[must_use]
     pub fn join(bus: &PrivateBus) -> Self {
-        let (tell, watched) = channel();
+        let ((tell, watched), newest) = (channel(), Arc::new(AtomicU8::new(FIRST)));
         let peer = Peer::join(bus, "org.freedesktop.login1", |builder| {
-            builder
-                .serve_at(LOGIND, LoginManager { tell })?
-                .serve_at("/org/freedesktop/login1/session/auto", LoginSession)
+            builder.serve_at(LOGIND, LoginManager { newest: Arc::clone(&newest), tell })?.serve_at(
+                "/org/freedesktop/login1/session/auto",
+                LoginSession { newest: Arc::clone(&newest) },
+            )
         });
-        Self { peer, watched }
+        Self { peer, newest, watched }
     }
 
     /// Waits until somebody watches the session: what is told from then on is heard.
@@ -317,7 +326,7 @@ impl MockLogind {
 
     /// Somebody asks for the lock.
     pub fn lock(&self) {
-        self.peer.emit(None, SESSION, "org.freedesktop.login1.Session", "Lock", &());
+        self.peer.emit(None, self.session().as_str(), "org.freedesktop.login1.Session", "Lock", &());
     }
 
     /// The locker says that it locked, or unlocked.
@@ -332,8 +341,19 @@ impl MockLogind {
 
     /// Tells of its session as of a new one.
     pub fn new_session(&self) {
-        let path = OwnedObjectPath::try_from(SESSION).expect("it is a path");
-        self.peer.emit(None, LOGIND, "org.freedesktop.login1.Manager", "SessionNew", &("2", path));
+        let name = self.newest.load(Ordering::SeqCst);
+        let body = (name.to_string(), session_path(name));
+        self.peer.emit(None, LOGIND, "org.freedesktop.login1.Manager", "SessionNew", &body);
+    }
+
+    /// The user logs in once more: that session is the one to watch from now on.
+    pub fn another_session(&self) {
+        self.newest.fetch_add(1, Ordering::SeqCst);
+        self.new_session();
+    }
+
+    fn session(&self) -> OwnedObjectPath {
+        session_path(self.newest.load(Ordering::SeqCst))
     }
 
     fn changed(&self, property: &str, value: bool) {
@@ -342,31 +362,36 @@ impl MockLogind {
             HashMap::from([(property, Value::from(value))]),
             Vec::<String>::new(),
         );
-        self.peer.emit(None, SESSION, "org.freedesktop.DBus.Properties", "PropertiesChanged", &body);
+        let session = self.session();
+        self.peer.emit(None, session.as_str(), "org.freedesktop.DBus.Properties", "PropertiesChanged", &body);
     }
 }
 
 struct LoginManager {
+    newest: Arc<AtomicU8>,
     tell: Sender<()>,
 }
 
-struct LoginSession;
+struct LoginSession {
+    newest: Arc<AtomicU8>,
+}
 
 #[interface(name = "org.freedesktop.login1.Manager")]
 impl LoginManager {
     fn get_session(&self, id: &str) -> OwnedObjectPath {
-        assert_eq!(id, "2");
+        let newest = self.newest.load(Ordering::SeqCst);
+        assert_eq!(id, newest.to_string());
         // The test may have looked away.
         let _ = self.tell.send(());
-        OwnedObjectPath::try_from(SESSION).expect("it is a path")
+        session_path(newest)
     }
 }
 
 #[interface(name = "org.freedesktop.login1.Session")]
 impl LoginSession {
     #[zbus(property)]
-    fn id(&self) -> &str {
-        "2"
+    fn id(&self) -> String {
+        self.newest.load(Ordering::SeqCst).to_string()
     }
 
     #[zbus(property)]
