@@ -1,22 +1,24 @@
-//! The keyboard's actor: starts and stops the key thread, and tries again when its source fails. Edges do not pass through it.
+//! The keyboard's actor: starts and stops the key thread, and has it try again when its source fails. Edges do not pass through it.
 
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
-use ptt_messages::{Fault, FaultKind, KeyboardCommand, KeyboardEvent, Port, Posted};
+use ptt_messages::{Fault, FaultKind, KeyboardCommand, KeyboardEvent, Moment, Port, Posted};
 use tracing::debug;
 
 use crate::ACTOR;
 use crate::backoff::Backoff;
 use crate::bus::Address;
 use crate::chord::Watched;
-use crate::key_thread::{KeyThread, Opener, Report};
+use crate::key_thread::{KeyThread, Opener, Report, Running};
 use crate::metrics::source_in_use;
 use crate::source::Backend;
-use crate::wake::Stop;
 
 /// How often a source that may not be read is tried: a udev rule gives the permission while the daemon runs.
 const WHEN_DENIED: Duration = Duration::from_secs(30);
+/// How long a key thread may take to end.
+const TO_END: Duration = Duration::from_secs(1);
 
 /// The actor.
 pub struct Keyboard {
@@ -27,6 +29,8 @@ pub struct Keyboard {
     session: Option<Address>,
     events: Port<KeyboardEvent>,
     state: State,
+    /// The thread that was told last to end: the next one waits for it.
+    ending: Option<JoinHandle<()>>,
     backoff: Backoff,
     /// Number of the newest key thread.
     run: u64,
@@ -36,13 +40,17 @@ pub struct Keyboard {
 
 enum State {
     Ignoring,
-    /// A key thread runs; `open` once it has a source.
+    /// A key thread opens a source; `open` once it has one.
     Listening {
-        stop: Stop,
+        thread: Running,
         open: Option<Backend>,
     },
-    /// The source failed and is tried again.
-    Waiting(SpawnHandle),
+    /// There is no source. It is tried `again`, where that helps; until then the thread, where one could be started, hears
+    /// whether the user leaves.
+    Waiting {
+        thread: Option<Running>,
+        again: Option<SpawnHandle>,
+    },
 }
 
 impl Keyboard {
@@ -62,6 +70,7 @@ impl Keyboard {
             session,
             events,
             state: State::Ignoring,
+            ending: None,
             backoff: Backoff::default(),
             run: 0,
             told: None,
@@ -70,61 +79,75 @@ impl Keyboard {
 
     fn listen(&mut self, ctx: &mut Context<Self>) {
         self.run += 1;
-        let started = Stop::new().and_then(|stop| {
-            let thread = KeyThread {
-                run: self.run,
-                opener: self.opener.clone(),
-                watched: self.watched.clone(),
-                bounce: self.bounce,
-                session: self.session,
-                backend: self.backend,
-                events: self.events.clone(),
-                reports: Port::to(ACTOR, &ctx.address()),
-                stop: stop.clone(),
-                told: self.told.clone(),
-            };
-            thread.start().map(|()| stop)
-        });
-        match started {
-            Ok(stop) => self.state = State::Listening { stop, open: None },
+        let thread = KeyThread {
+            run: self.run,
+            opener: self.opener.clone(),
+            watched: self.watched.clone(),
+            bounce: self.bounce,
+            session: self.session,
+            backend: self.backend,
+            events: self.events.clone(),
+            reports: Port::to(ACTOR, &ctx.address()),
+            told: self.told.clone(),
+        };
+        match thread.start(self.ending.take()) {
+            Ok(thread) => self.state = State::Listening { thread, open: None },
             Err(error) => {
                 let fault = Fault::from(&error);
                 if self.told.as_ref() != Some(&fault) {
                     self.events.post(KeyboardEvent::Failed(fault.clone()));
                 }
-                self.try_later(fault, Duration::ZERO, ctx);
+                self.wait(None, fault, Duration::ZERO, ctx);
             }
         }
     }
 
-    fn try_later(&mut self, fault: Fault, held: Duration, ctx: &mut Context<Self>) {
+    fn wait(&mut self, thread: Option<Running>, fault: Fault, held: Duration, ctx: &mut Context<Self>) {
         source_in_use(None);
-        let pause = match fault.kind {
-            FaultKind::Busy | FaultKind::Gone | FaultKind::Broken | FaultKind::Timeout => {
-                Some(self.backoff.after(held))
-            }
-            FaultKind::Denied => Some(WHEN_DENIED),
-            FaultKind::Misconfigured => None,
-        };
-        self.state = match pause {
-            Some(pause) => {
-                debug!(?pause, "key source is tried again");
-                State::Waiting(ctx.run_later(pause, |keyboard, ctx| keyboard.listen(ctx)))
-            }
-            None => State::Ignoring,
-        };
+        let pause = pause(fault.kind, held, &mut self.backoff);
+        let again = pause.map(|pause| {
+            debug!(?pause, "key source is tried again");
+            ctx.run_later(pause, Self::try_again)
+        });
+        self.state = State::Waiting { thread, again };
         self.told = Some(fault);
     }
 
-    fn ignore(&mut self, ctx: &mut Context<Self>) {
+    fn try_again(&mut self, ctx: &mut Context<Self>) {
         match std::mem::replace(&mut self.state, State::Ignoring) {
-            State::Ignoring => {}
-            State::Listening { stop, .. } => stop.raise(),
-            State::Waiting(again) => {
-                ctx.cancel_future(again);
+            State::Waiting { thread: Some(thread), .. } => {
+                thread.try_again();
+                self.state = State::Listening { thread, open: None };
             }
+            State::Waiting { thread: None, .. } => self.listen(ctx),
+            other @ (State::Ignoring | State::Listening { .. }) => self.state = other,
+        }
+    }
+
+    fn ignore(&mut self, ctx: &mut Context<Self>) {
+        let thread = match std::mem::replace(&mut self.state, State::Ignoring) {
+            State::Ignoring => None,
+            State::Listening { thread, .. } => Some(thread),
+            State::Waiting { thread, again } => {
+                again.map(|again| ctx.cancel_future(again));
+                thread
+            }
+        };
+        if let Some(thread) = thread {
+            self.ending = Some(thread.end());
         }
         source_in_use(None);
+    }
+}
+
+/// When a source that failed so, after it was open for `held`, is tried again; `None` is never.
+fn pause(kind: FaultKind, held: Duration, backoff: &mut Backoff) -> Option<Duration> {
+    match kind {
+        FaultKind::Busy | FaultKind::Gone | FaultKind::Broken | FaultKind::Timeout => {
+            Some(backoff.after(held))
+        }
+        FaultKind::Denied => Some(WHEN_DENIED),
+        FaultKind::Misconfigured => None,
     }
 }
 
@@ -134,8 +157,17 @@ impl Actor for Keyboard {
 
 impl Drop for Keyboard {
     fn drop(&mut self) {
-        if let State::Listening { stop, .. } = &self.state {
-            stop.raise();
+        let thread = match std::mem::replace(&mut self.state, State::Ignoring) {
+            State::Ignoring => None,
+            State::Listening { thread, .. } => Some(thread),
+            State::Waiting { thread, .. } => thread,
+        };
+        let Some(ending) = thread.map(Running::end).or_else(|| self.ending.take()) else { return };
+        // The program may start again with another configuration, whose keyboard is not to find this one's devices taken. One
+        // that hangs does not keep it from ending.
+        let begun = Moment::now();
+        while !ending.is_finished() && Moment::now().since(begun) < TO_END {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
@@ -151,7 +183,7 @@ impl Handler<Posted<KeyboardCommand>> for Keyboard {
             }
             // It is being opened: the answer comes from its thread.
             (KeyboardCommand::Listen, State::Listening { open: None, .. }) => {}
-            (KeyboardCommand::Listen, State::Ignoring | State::Waiting(_)) => {
+            (KeyboardCommand::Listen, State::Ignoring | State::Waiting { .. }) => {
                 self.ignore(ctx);
                 (self.backoff, self.told) = (Backoff::default(), None);
                 self.listen(ctx);
@@ -165,15 +197,18 @@ impl Handler<Posted<Report>> for Keyboard {
     type Result = ();
 
     fn handle(&mut self, message: Posted<Report>, ctx: &mut Context<Self>) {
-        match (message.open(ACTOR), &mut self.state) {
-            (Report::Opened { run, backend }, State::Listening { open, .. }) if run == self.run => {
-                (*open, self.told) = (Some(backend), None);
-            }
-            (Report::Ended { run, fault, held }, State::Listening { .. }) if run == self.run => {
-                self.try_later(fault, held, ctx);
-            }
+        match message.open(ACTOR) {
             // Of a thread that has been stopped since.
-            (Report::Opened { .. } | Report::Ended { .. }, _) => {}
+            Report::Opened { run, .. } | Report::Failed { run, .. } if run != self.run => {}
+            Report::Opened { backend, .. } => {
+                if let State::Listening { open, .. } = &mut self.state {
+                    (*open, self.told) = (Some(backend), None);
+                }
+            }
+            Report::Failed { fault, held, .. } => match std::mem::replace(&mut self.state, State::Ignoring) {
+                State::Listening { thread, .. } => self.wait(Some(thread), fault, held, ctx),
+                other @ (State::Ignoring | State::Waiting { .. }) => self.state = other,
+            },
         }
     }
 }

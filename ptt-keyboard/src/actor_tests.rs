@@ -9,7 +9,8 @@ use super::*;
 use crate::chord::{DeviceId, Edge, Signal};
 use crate::key_thread::OpenerFn;
 use crate::source::KeySource;
-use crate::wake::Inbox;
+use crate::source::portal::PortalError;
+use crate::wake::{Inbox, Stop};
 use crate::{Driver, KeyboardConfig, KeyboardError, spawn, spawn_driven};
 
 #[actix::test]
@@ -90,15 +91,11 @@ async fn a_broken_source_releases_fails_once_and_is_opened_again() {
     world.absent.store(true, Ordering::SeqCst);
     world.inbox.put(None);
     assert!(matches!(told.recv().await, Some(KeyboardEvent::Released { .. })), "never stuck");
-    // The first retry finds another failure, told once, however often it is tried. On paused time it comes so soon that the
-    // two threads may tell theirs in any order.
-    let mut kinds = Vec::new();
-    for _ in 0..2 {
+    // The first retry finds another failure, told once, however often it is tried.
+    for kind in [FaultKind::Broken, FaultKind::Gone] {
         let Some(KeyboardEvent::Failed(fault)) = told.recv().await else { panic!("a failure") };
-        kinds.push(fault.kind);
+        assert_eq!(fault.kind, kind);
     }
-    kinds.sort_by_key(|kind| kind.label());
-    assert_eq!(kinds, [FaultKind::Broken, FaultKind::Gone]);
     while world.opened.load(Ordering::SeqCst) < 6 {
         tokio::task::yield_now().await;
         tokio::time::advance(Duration::from_millis(100)).await;
@@ -110,6 +107,24 @@ async fn a_broken_source_releases_fails_once_and_is_opened_again() {
     assert!(matches!(told.recv().await, Some(KeyboardEvent::Pressed { .. })));
 }
 
+#[test]
+fn what_a_dialog_or_a_configuration_says_is_not_asked_again() {
+    let denied = KeyboardError::Denied { names: vec![], of: 1 };
+    let gone = |reason: &str| PortalError::Gone { reason: reason.to_owned() };
+    for (error, tried) in [
+        (denied, Some(WHEN_DENIED)),
+        (KeyboardError::NoKeyboard, Some(Duration::from_millis(500))),
+        (KeyboardError::NoScript, None),
+        (gone("it left the bus").into(), Some(Duration::from_millis(500))),
+        (PortalError::Unnamed.into(), Some(WHEN_DENIED)),
+        (PortalError::Declined.into(), None),
+        (PortalError::TakenBack.into(), None),
+        (PortalError::NoShortcuts.into(), None),
+    ] {
+        assert_eq!(pause(error.kind(), Duration::ZERO, &mut Backoff::default()), tried, "{error}");
+    }
+}
+
 #[actix::test]
 async fn a_wrong_configuration_is_not_tried_again() {
     tokio::time::pause();
@@ -118,14 +133,45 @@ async fn a_wrong_configuration_is_not_tried_again() {
     let (keyboard, mut told) = world.keyboard();
     for opened in 1..3 {
         keyboard.post(KeyboardCommand::Listen);
+        // Not answered where it is being tried again.
         assert!(matches!(
-            told.recv().await,
+            soon(&mut told).await,
             Some(KeyboardEvent::Failed(Fault { kind: FaultKind::Misconfigured, .. }))
         ));
         tokio::time::sleep(Duration::from_secs(60)).await;
-        world.settled().await;
         assert_eq!(world.opened.load(Ordering::SeqCst), opened);
     }
+}
+
+/// A source that ends slowly has its devices until it has ended.
+#[actix::test]
+async fn the_next_source_is_opened_when_the_last_one_has_ended() {
+    let world = World::new();
+    world.lingers.store(true, Ordering::SeqCst);
+    let (keyboard, mut told) = world.keyboard();
+    for _ in 0..3 {
+        keyboard.post(KeyboardCommand::Listen);
+        assert_eq!(told.recv().await, Some(listening("evdev")));
+        keyboard.post(KeyboardCommand::Ignore);
+    }
+    assert!(!world.together.raised(), "two at once");
+    assert_eq!(world.opened.load(Ordering::SeqCst), 3);
+}
+
+/// What comes after it, as a program that begins again with another configuration, finds its devices free.
+#[test]
+fn a_keyboard_that_is_dropped_has_ended() {
+    let world = World::new();
+    world.lingers.store(true, Ordering::SeqCst);
+    let system = actix::System::new();
+    system.block_on(async {
+        let (keyboard, mut told) = world.keyboard();
+        keyboard.post(KeyboardCommand::Listen);
+        assert_eq!(told.recv().await, Some(listening("evdev")));
+    });
+    actix::System::current().stop();
+    system.run().unwrap();
+    assert_eq!(world.open.load(Ordering::SeqCst), 0);
 }
 
 #[actix::test]
@@ -216,6 +262,18 @@ fn listening(backend: &str) -> KeyboardEvent {
     KeyboardEvent::Listening { backend: backend.to_owned() }
 }
 
+/// What is told next, in a time that is not the paused one: that does not pass meanwhile, because the runtime is never idle.
+async fn soon(told: &mut UnboundedReceiver<KeyboardEvent>) -> Option<KeyboardEvent> {
+    let begun = Moment::now();
+    while Moment::now().since(begun) < Duration::from_secs(5) {
+        if let Ok(event) = told.try_recv() {
+            return Some(event);
+        }
+        tokio::task::yield_now().await;
+    }
+    None
+}
+
 /// Waits until the commands before are handled, then moves the key of a keyboard that does not listen.
 async fn driver_is_deaf(keyboard: &Port<KeyboardCommand>, driver: &Driver) {
     // A second Ignore is handled after the first one, and a task of this arbiter runs after both.
@@ -236,6 +294,12 @@ struct World {
     unseen: Arc<AtomicBool>,
     really_down: Arc<AtomicBool>,
     opened: Arc<AtomicU32>,
+    /// How many are open.
+    open: Arc<AtomicU32>,
+    /// A source takes a while to end.
+    lingers: Arc<AtomicBool>,
+    /// Raised where two are open at once.
+    together: Stop,
     /// Held by the actor and by each of its key threads.
     opener: Arc<OnceLock<Weak<OpenerFn>>>,
 }
@@ -251,11 +315,14 @@ impl World {
             unseen: Arc::default(),
             really_down: Arc::new(AtomicBool::new(true)),
             opened: Arc::default(),
+            open: Arc::default(),
+            lingers: Arc::default(),
+            together: Stop::new().unwrap(),
             opener: Arc::default(),
         }
     }
 
-    /// Waits until the commands before are handled and the key threads that were begun have ended. Time does not pass
+    /// Waits until the commands before, the last of which is to ignore, are handled and the key threads have ended. Time does not pass
     /// meanwhile: it is paused, and the runtime is never idle.
     async fn settled(&self) {
         for _ in 0..10 {
@@ -280,6 +347,9 @@ impl World {
             if world.absent.load(Ordering::SeqCst) {
                 return Err(KeyboardError::NoKeyboard);
             }
+            if world.open.fetch_add(1, Ordering::SeqCst) > 0 {
+                world.together.raise();
+            }
             Ok(Box::new(WorldSource(world.clone(), stop.clone())))
         });
         self.opener.set(Arc::downgrade(&opener)).expect("one keyboard in a world");
@@ -291,6 +361,15 @@ impl World {
 
     fn edge(&self, edge: Edge) {
         self.inbox.put(Some(edge));
+    }
+}
+
+impl Drop for WorldSource {
+    fn drop(&mut self) {
+        if self.0.lingers.load(Ordering::SeqCst) {
+            let _ = self.0.together.wait(Some(Moment::now() + Duration::from_millis(50)));
+        }
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

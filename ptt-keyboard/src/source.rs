@@ -1,6 +1,7 @@
 //! Where edges come from: one trait, its backends, and the choice between them.
 //!
-//! A source is opened and driven on the key thread ([`crate::listener`]); it may block in [`KeySource::wait`] and nowhere else.
+//! A source is opened beside the key thread and driven on it ([`crate::listener`]); it may block in [`KeySource::wait`] and
+//! nowhere else.
 //! Another one is another implementation of the trait, a variant of [`Backend`], a line in `open_one` and, where it works
 //! without asking, a place in [`AUTO`].
 

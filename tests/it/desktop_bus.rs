@@ -165,6 +165,8 @@ fn a_desktop_that_says_no_is_not_asked_again() {
         let report = daemon.take(|_| speak());
         assert_text(&report, &daemon);
         assert!(portal.was_not_asked());
+        // Nor in half a minute.
+        assert!(!daemon.log().contains("key source is tried again"), "{}", daemon.log());
         daemon.ask("disable").unwrap();
         daemon.ask("enable").unwrap();
         assert_eq!(portal.asked().len(), 2, "but when the user wants it");
@@ -264,6 +266,57 @@ fn every_way_to_leave_ends_every_kind_of_take() {
             come_back();
         }
     }
+}
+
+/// The control socket is a key whatever became of the others.
+#[test]
+fn leaving_ends_a_take_of_the_socket_where_no_key_can_be_read() {
+    for (what, backend, dialog, said) in [
+        ("no display", "x11", None, "DISPLAY is not set"),
+        ("a portal that says no", "portal", Some(Dialog::Declined), "was declined"),
+        ("a dialog that stays open", "portal", Some(Dialog::Ignored), ""),
+        ("no portal yet", "portal", None, "install xdg-desktop-portal"),
+    ] {
+        let Some(bus) = bus(what) else { return };
+        let logind = MockLogind::join(&bus);
+        let portal = dialog.map(|dialog| MockPortal::join(&bus, dialog, false));
+        let mut daemon = daemon(&bus, &format!("keyboard.backend = '{backend}'"));
+        if let Some(portal) = &portal {
+            assert_eq!(portal.asked().len(), 2);
+        }
+        says(&daemon, said);
+        logind.watched();
+        for times in 1..3 {
+            daemon.listening();
+            daemon.ask("toggle").unwrap();
+            daemon.recording();
+            speak();
+            logind.locked(true);
+            let report = daemon.ended();
+            assert_text(&report, &daemon);
+            logind.locked(false);
+            left(&daemon, times);
+        }
+        assert!(daemon.stop().status.success(), "{what}");
+    }
+}
+
+/// A user's service that a login by ssh started, and then the user sits down at the screen.
+#[test]
+fn the_newest_session_is_the_one_that_is_watched() {
+    let Some(bus) = bus("a newer session") else { return };
+    let logind = MockLogind::join(&bus);
+    let mut daemon = daemon(&bus, "");
+    logind.watched();
+    logind.another_session();
+    logind.watched();
+    daemon.listening();
+    daemon.ask("toggle").unwrap();
+    daemon.recording();
+    speak();
+    logind.locked(true);
+    let report = daemon.ended();
+    assert_text(&report, &daemon);
 }
 
 #[test]

@@ -70,9 +70,10 @@ impl PortalError {
     pub const fn kind(&self) -> FaultKind {
         match self {
             Self::NoBus { .. } | Self::NoPortal { .. } | Self::Gone { .. } => FaultKind::Gone,
-            Self::NoShortcuts | Self::Failed { .. } => FaultKind::Misconfigured,
             // Asking again would open the dialog again, which nobody wants who has just closed it.
-            Self::Unnamed | Self::Declined | Self::TakenBack => FaultKind::Denied,
+            Self::Declined | Self::TakenBack => FaultKind::Misconfigured,
+            Self::NoShortcuts | Self::Failed { .. } => FaultKind::Misconfigured,
+            Self::Unnamed => FaultKind::Denied,
         }
     }
 }
