@@ -7,7 +7,8 @@
 //!
 //! Nothing in this crate keeps or logs a key that is neither in a chord nor the cancel key. The kernel (evdev) does not even
 //! tell it one; an X server tells the numbers of all keys, and all but these are dropped where they are read; with `swallow` the
-//! keys of an evdev keyboard are passed on as they come.
+//! keys of an evdev keyboard are passed on as they come. The exception is the library behind [`source::inputbot`]: it has a table of
+//! all keys that were ever pressed and whether they are down.
 #![deny(unsafe_code)]
 
 pub mod chord;

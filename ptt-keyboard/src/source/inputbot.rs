@@ -9,6 +9,7 @@
 //!   and it knows no Alt, right Ctrl, Super, F11 and up, or media keys. Such a chord is refused when the source is opened.
 //! * A device that may not be read is skipped without a word, so that is looked up first.
 //! * It panics where libinput fails: it runs on a thread of its own, and a panic ends this source with an error.
+//! * It has a table of every key that was ever pressed, with whether it is down: which keys those were is in our memory.
 //! * Its bindings are global: one such source per process at a time.
 //! * The bound key reaches the focused program too; `devices` of the configuration is not heeded.
 //!
