@@ -44,7 +44,7 @@ pub trait KeySource: Send {
         Ok(())
     }
 
-    /// Whether it has no device yet and waits for one.
+    /// Whether it has no device yet and waits for one, or has not all that are needed and knows where the others are.
     fn waits_for_device(&self) -> bool {
         false
     }

@@ -49,6 +49,8 @@ pub struct EvdevSource {
     opened: u32,
     /// Files of which it was said that they may not be read.
     denied: Vec<PathBuf>,
+    /// The watched keys of devices that might not be read when it was opened.
+    shut: Slots,
     /// What opening found, for the first wait.
     first: Vec<Signal>,
 }
@@ -57,6 +59,8 @@ pub struct EvdevSource {
 struct Refused {
     path: PathBuf,
     name: String,
+    /// The watched keys it has, or may have.
+    has: Slots,
 }
 
 /// What became of a device file.
@@ -66,7 +70,7 @@ enum Looked {
     /// It has no watched key, is not wanted, or is gone again.
     NotOurs,
     /// It has a watched key, or may have, and may not be read.
-    Denied(String),
+    Denied(Refused),
 }
 
 impl EvdevSource {
@@ -87,6 +91,7 @@ impl EvdevSource {
             devices: Vec::new(),
             opened: 0,
             denied: Vec::new(),
+            shut: Slots::NONE,
             first: Vec::new(),
         };
         let mut first = Vec::new();
@@ -95,6 +100,7 @@ impl EvdevSource {
         if source.devices.is_empty() && !denied.is_empty() {
             return Err(source.refused(denied));
         }
+        source.shut = denied.iter().fold(Slots::NONE, |all, device| all.or(device.has));
         source.say_denied(denied);
         source.say_what_is_missing();
         Ok(source)
@@ -103,8 +109,8 @@ impl EvdevSource {
     fn look_at_all(&mut self, signals: &mut Vec<Signal>) -> Vec<Refused> {
         let mut denied = Vec::new();
         for path in probe::device_files(&self.directory) {
-            if let Looked::Denied(name) = self.look_at(&path, signals) {
-                denied.push(Refused { path, name });
+            if let Looked::Denied(device) = self.look_at(&path, signals) {
+                denied.push(device);
             }
         }
         denied
@@ -130,13 +136,14 @@ impl EvdevSource {
         }
         // sysfs first: a device without any key of ours is left alone.
         let before = probe::probe(path, None, &self.watched);
-        if before.has.is_some_and(Slots::is_empty) || before.name.starts_with(PASSED_ON) {
+        let has = before.has.unwrap_or_else(|| self.watched.iter().map(|(slot, _)| slot).collect());
+        if has.is_empty() || before.name.starts_with(PASSED_ON) {
             return Looked::NotOurs;
         }
         let fd = match probe::open_device(path) {
             Ok(fd) => fd,
             Err(Errno::ACCESS | Errno::PERM) if self.config.wants_device(&before.name) => {
-                return Looked::Denied(before.name);
+                return Looked::Denied(Refused { path: path.to_owned(), name: before.name, has });
             }
             Err(reason) => {
                 debug!(path = %path.display(), %reason, "input device not opened");
@@ -145,7 +152,8 @@ impl EvdevSource {
         };
         let found = probe::probe(path, Some(&fd), &self.watched);
         let has = found.has.unwrap_or_default();
-        if has.is_empty() || !self.config.wants_device(&found.name) {
+        // Its own name once more: without sysfs nothing was known before, and a device of ours must never be passed on.
+        if has.is_empty() || found.name.starts_with(PASSED_ON) || !self.config.wants_device(&found.name) {
             return Looked::NotOurs;
         }
         let id = DeviceId(self.opened);
@@ -167,9 +175,13 @@ impl EvdevSource {
         }
     }
 
+    /// The watched keys of the open devices.
+    fn there(&self) -> Slots {
+        self.devices.iter().fold(Slots::NONE, |all, device| all.or(device.has))
+    }
+
     fn say_what_is_missing(&self) {
-        let there = self.devices.iter().fold(Slots::NONE, |all, device| all.or(device.has));
-        let missing = self.watched.in_chords().without(there);
+        let missing = self.watched.in_chords().without(self.there());
         if self.devices.is_empty() {
             warn!("{}; listening for one, and the control socket works meanwhile", KeyboardError::NoKeyboard);
         } else if !missing.is_empty() {
@@ -188,7 +200,7 @@ impl EvdevSource {
                 Change::File { path, new } => match self.look_at(&path, signals) {
                     // udev has not set the permissions of a new file yet; when it does we hear of it.
                     Looked::Denied(_) if new => self.denied.retain(|said| *said != path),
-                    Looked::Denied(name) => self.say_denied(vec![Refused { path, name }]),
+                    Looked::Denied(device) => self.say_denied(vec![device]),
                     Looked::Open | Looked::NotOurs => {}
                 },
             }
@@ -255,7 +267,7 @@ impl KeySource for EvdevSource {
     }
 
     fn waits_for_device(&self) -> bool {
-        self.devices.is_empty()
+        self.devices.is_empty() || is_shut_out(&self.watched, self.there(), self.shut)
     }
 
     fn stamps_at_origin(&self) -> bool {
@@ -263,8 +275,45 @@ impl KeySource for EvdevSource {
     }
 }
 
+/// Whether a chord is not whole `there`, and has keys on a device that is `shut`: another backend may see those. Keys of a
+/// keyboard that is not plugged in are seen by none, and need no other.
+fn is_shut_out(watched: &Watched, there: Slots, shut: Slots) -> bool {
+    !watched.in_chords().without(there).and(shut).is_empty()
+}
+
 impl Drop for EvdevSource {
     fn drop(&mut self) {
         metrics::gauge!(DEVICES).set(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ptt_messages::Profile;
+
+    use super::*;
+    use crate::{CancelKey, ProfileChord};
+
+    /// The main chord is on the keyboard, another profile's is a pedal, and Escape is only the cancel key.
+    #[test]
+    fn a_chord_on_a_device_that_may_not_be_read_is_looked_for_elsewhere() {
+        let pedal =
+            ProfileChord { profile: Profile(1), name: "pedal".to_owned(), chord: "F13".parse().unwrap() };
+        let chord = "LeftCtrl+Space".parse().unwrap();
+        let watched = Watched::new(&chord, &[pedal], CancelKey("Escape".parse().ok())).unwrap();
+        let slots = |keys: &[u16]| keys.iter().filter_map(|key| watched.slot(*key)).collect::<Slots>();
+        let [escape, ctrl, space, f13] = [1, 29, 57, 183];
+        for (there, shut, shut_out) in [
+            (&[f13][..], &[escape, ctrl, space][..], true),
+            (&[f13, ctrl], &[escape, space], true),
+            (&[escape, ctrl, space], &[f13], true),
+            // Nothing is missing, or what is missing is nowhere.
+            (&[escape, ctrl, space, f13], &[escape, ctrl, space], false),
+            (&[ctrl, space, f13], &[escape], false),
+            (&[escape, ctrl, space], &[escape, ctrl], false),
+            (&[f13], &[], false),
+        ] {
+            assert_eq!(is_shut_out(&watched, slots(there), slots(shut)), shut_out, "{there:?} {shut:?}");
+        }
     }
 }
