@@ -19,6 +19,7 @@ mod ioctl;
 mod pass;
 pub mod probe;
 mod sieve;
+mod twin;
 
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};

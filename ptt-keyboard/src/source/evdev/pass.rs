@@ -23,8 +23,9 @@ use rustix::io::Errno;
 use tracing::{debug, info, warn};
 
 use super::ioctl;
-use super::probe::{PASSED_ON, open_device};
+use super::probe::open_device;
 use super::sieve::{KeyEvent, Sieve};
+use super::twin::twin;
 use crate::bus::Address;
 use crate::chord::{DeviceId, Edge, Signal, Slots, Watched};
 use crate::metrics::RESYNCS_TOTAL;
@@ -269,7 +270,7 @@ impl Pass {
         if kind == EventType::KEY {
             let mut tell = Vec::new();
             self.sieve.step((event.code(), event.value()), &mut tell);
-            self.packet.extend(tell.into_iter().map(key_event));
+            self.packet.extend(reports(&tell));
         } else {
             self.packet.push(event);
         }
@@ -318,45 +319,21 @@ impl Pass {
     }
 
     fn tell(&mut self, keys: &[KeyEvent]) -> std::io::Result<()> {
-        let events: Vec<InputEvent> = keys.iter().copied().map(key_event).collect();
+        let events = reports(keys);
         if events.is_empty() { Ok(()) } else { self.to.emit(&events) }
     }
 }
 
-fn key_event((code, value): KeyEvent) -> InputEvent {
-    InputEvent::new(EventType::KEY.0, code, value)
-}
-
-/// A uinput device with the keys of a keyboard or mouse. Lights need none: whoever lights them writes to the real one too.
-fn twin(of: &RawDevice) -> Result<VirtualDevice, String> {
-    if of.supported_absolute_axes().is_some()
-        || of.supported_switches().is_some()
-        || of.supported_ff().is_some()
-    {
-        return Err("only keyboards and mice can be passed on".to_owned());
+/// The events of these keys, each but the last with the end of its report: in one report the order of keys is not promised to
+/// mean anything, and a key that goes down and up in it may be overlooked.
+fn reports(keys: &[KeyEvent]) -> Vec<InputEvent> {
+    let mut events = Vec::new();
+    for (n, &(code, value)) in keys.iter().enumerate() {
+        if n > 0 {
+            let end = SynchronizationCode::SYN_REPORT.0;
+            events.push(InputEvent::new(EventType::SYNCHRONIZATION.0, end, 0));
+        }
+        events.push(InputEvent::new(EventType::KEY.0, code, value));
     }
-    let uinput = |error: std::io::Error| {
-        format!(
-            "uinput refuses ({error}); give yourself write access to /dev/uinput, with the module uinput loaded"
-        )
-    };
-    // uinput takes 79 bytes.
-    let name: String = format!("{PASSED_ON}{}", of.name().unwrap_or_default())
-        .chars()
-        .scan(0, |bytes, c| {
-            *bytes += c.len_utf8();
-            (*bytes < 78).then_some(c)
-        })
-        .collect();
-    let mut builder = VirtualDevice::builder().map_err(uinput)?.name(&name).input_id(of.input_id());
-    if let Some(keys) = of.supported_keys() {
-        builder = builder.with_keys(keys).map_err(uinput)?;
-    }
-    if let Some(axes) = of.supported_relative_axes() {
-        builder = builder.with_relative_axes(axes).map_err(uinput)?;
-    }
-    if let Some(misc) = of.misc_properties() {
-        builder = builder.with_msc(misc).map_err(uinput)?;
-    }
-    builder.with_properties(of.properties()).and_then(|b| b.build()).map_err(uinput)
+    events
 }
