@@ -58,7 +58,8 @@ pub(crate) fn listen(
         waited?;
         if let Some(session) = session {
             stop.heed();
-            pass.signals.extend(session.told());
+            let told = session.told().inspect(|signal| tell_source(source, *signal));
+            pass.signals.extend(told);
         }
         let now = Moment::now();
         if pass.handle(tracker, now, hear).is_break() {
@@ -82,6 +83,19 @@ pub(crate) fn listen(
             }
             check = Some(now + CHECK_EVERY);
         }
+    }
+}
+
+/// What a source must know of its user.
+fn tell_source(source: &mut dyn KeySource, signal: Signal) {
+    match signal {
+        Signal::Away { .. } => source.user_is_away(true),
+        Signal::Back { .. } => source.user_is_away(false),
+        Signal::Opened { .. }
+        | Signal::Key { .. }
+        | Signal::Actual { .. }
+        | Signal::Lost { .. }
+        | Signal::Toggled { .. } => {}
     }
 }
 
@@ -150,5 +164,46 @@ impl Pass<'_> {
             );
         }
         hear(Heard::Key { key: self.watched.key(slot), down, at, took })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chord::DeviceId;
+
+    #[test]
+    fn a_source_hears_when_its_user_leaves_and_comes_back() {
+        let (at, mut source) = (Moment::from_millis(1), Told(Vec::new()));
+        for signal in [
+            Signal::Away { at },
+            Signal::Lost { device: DeviceId(0), at },
+            Signal::Back { at },
+            Signal::Away { at },
+        ] {
+            tell_source(&mut source, signal);
+        }
+        assert_eq!(source.0, [true, false, true]);
+    }
+
+    /// A source that notes what it is told.
+    struct Told(Vec<bool>);
+
+    impl KeySource for Told {
+        fn backend(&self) -> Backend {
+            Backend::Evdev
+        }
+
+        fn wait(&mut self, _: Option<Moment>, _: &mut Vec<Signal>) -> Result<(), KeyboardError> {
+            Ok(())
+        }
+
+        fn user_is_away(&mut self, away: bool) {
+            self.0.push(away);
+        }
+
+        fn stamps_at_origin(&self) -> bool {
+            true
+        }
     }
 }

@@ -49,6 +49,12 @@ pub trait KeySource: Send {
         false
     }
 
+    /// The user has left, or is back: a source that keeps keys from everybody else must not do so while somebody else may be
+    /// typing.
+    fn user_is_away(&mut self, away: bool) {
+        let _ = away;
+    }
+
     /// Whether the times of its edges are those of their origin (the kernel, the script), so that the age of an edge is the
     /// latency of its detection. Otherwise they are the times we noticed.
     fn stamps_at_origin(&self) -> bool;

@@ -4,15 +4,18 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use evdev::{Device, EventType, KeyCode};
 use ptt_tests::hardware_free;
-use ptt_tests::rig::{self, Daemon, DaemonBuilder, Process, Stream, VirtualKeyboard};
+use ptt_tests::rig::{self, Daemon, DaemonBuilder, MockLogind, PrivateBus, Process, Stream, VirtualKeyboard};
 use rustix::process::Signal;
 
 use crate::kernel::in_the_rig;
 
+/// What the log says when a keyboard is taken from everybody else, and when it is given back.
+const TAKEN: &str = "is kept from the windows";
+const GIVEN_BACK: &str = "given back";
 const SOON: Duration = Duration::from_secs(20);
 const CHORD: KeyCode = KeyCode::KEY_F21;
 const A: KeyCode = KeyCode::KEY_A;
@@ -20,9 +23,12 @@ const CTRL: KeyCode = KeyCode::KEY_LEFTCTRL;
 const SHIFT: KeyCode = KeyCode::KEY_LEFTSHIFT;
 const ALT: KeyCode = KeyCode::KEY_LEFTALT;
 const SPACE: KeyCode = KeyCode::KEY_SPACE;
+const ESCAPE: KeyCode = KeyCode::KEY_ESC;
 /// What stands between an Alt that goes down and up, where a chord has the left Ctrl.
 const MASK: KeyCode = KeyCode::KEY_RIGHTCTRL;
-const WAY_OUT: [KeyCode; 3] = [KeyCode::KEY_LEFTCTRL, KeyCode::KEY_SPACE, KeyCode::KEY_ESC];
+const WAY_OUT: [KeyCode; 3] = [CTRL, SPACE, ESCAPE];
+/// How long a keyboard is everybody's after the device that passes it on was made.
+const SETTLES: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_swallowed_chord_reaches_nobody_and_the_keyboard_comes_back() {
@@ -30,7 +36,9 @@ fn a_swallowed_chord_reaches_nobody_and_the_keyboard_comes_back() {
     in_the_rig(test, &[], |home| {
         let mut keyboard = VirtualKeyboard::plug("rig keyboard").unwrap();
         for end in [Signal::KILL, Signal::TERM] {
+            let begun = Instant::now();
             let mut program = listen(home);
+            assert!(begun.elapsed() >= SETTLES, "it was taken before others could hear the new device");
             let others = others();
             for _ in 0..20 {
                 keyboard.press(&[CHORD, A]).unwrap();
@@ -55,13 +63,81 @@ fn a_swallowed_chord_reaches_nobody_and_the_keyboard_comes_back() {
         let mut program = listen(home);
         let others = others();
         keyboard.press(&WAY_OUT).unwrap();
-        program.line(Stream::Err, SOON, |said| said.contains("given back").then_some(())).unwrap();
+        await_given_back(&mut program);
         keyboard.release(&WAY_OUT).unwrap();
         expect(&others, &WAY_OUT.map(|key| (key, 1)));
         expect(&others, &WAY_OUT.map(|key| (key, 0)));
         is_back(&mut keyboard);
         keyboard.press(&[CHORD]).unwrap();
         program.line(Stream::Out, SOON, |said| said.contains("chord pressed").then_some(())).unwrap();
+    });
+}
+
+/// The chord and the key that cancels are the way out; only where they stay down it is meant.
+#[test]
+fn a_take_that_is_cancelled_is_not_the_way_out() {
+    let test = "kernel_swallow::a_take_that_is_cancelled_is_not_the_way_out";
+    in_the_rig(test, &[], |home| {
+        let mut keyboard = VirtualKeyboard::plug("rig keyboard").unwrap();
+        let mut program = listen_for(home, &["keyboard.chord=LeftCtrl+Space", "keyboard.cancel=Escape"]);
+        let others = others();
+        for _ in 0..3 {
+            keyboard.press(&WAY_OUT).unwrap();
+            keyboard.release(&[ESCAPE, SPACE, CTRL]).unwrap();
+            expect(&others, &[(CTRL, 1), (CTRL, 0), (ESCAPE, 1), (ESCAPE, 0)]);
+        }
+        rig::await_some("three that were cancelled", SOON, || {
+            (program.text(Stream::Out).lines().filter(|line| line.ends_with("cancel")).count() == 3)
+                .then_some(())
+        });
+        assert!(!program.text(Stream::Err).contains(GIVEN_BACK));
+        keyboard.press(&WAY_OUT).unwrap();
+        await_given_back(&mut program);
+        keyboard.release(&WAY_OUT).unwrap();
+        expect(&others, &[(CTRL, 1), (CTRL, 0), (ESCAPE, 1), (ESCAPE, 0)]);
+        is_back(&mut keyboard);
+    });
+}
+
+/// Behind a lock, or another user's session, the keyboard is somebody else's.
+#[test]
+fn a_keyboard_is_everybodys_while_its_user_is_away() {
+    let test = "kernel_swallow::a_keyboard_is_everybodys_while_its_user_is_away";
+    in_the_rig(test, &[], |_| {
+        let bus = match PrivateBus::start() {
+            Ok(bus) => bus,
+            Err(skip) => return skip.say(test),
+        };
+        let logind = MockLogind::join(&bus);
+        let more = "keyboard.backend = 'evdev'\nkeyboard.chord = 'F21'\nkeyboard.swallow = true\nkeyboard.session = true";
+        let mut keyboard = VirtualKeyboard::plug("rig keyboard").unwrap();
+        let config = hardware_free(&[&rig::bundled().file], more);
+        let mut daemon = DaemonBuilder::new().config(&config).env(bus.env()).start();
+        logind.watched();
+        await_taken(daemon.process());
+        let others = others();
+        type Way<'a> = (&'a dyn Fn(), &'a dyn Fn());
+        let ways: [Way<'_>; 2] = [
+            (&|| logind.in_front(false), &|| logind.in_front(true)),
+            (&|| logind.locked(true), &|| logind.locked(false)),
+        ];
+        for (n, (leave, come_back)) in ways.into_iter().enumerate() {
+            // What was passed on is let go, and its user's hand lets go of it where everybody sees it.
+            keyboard.press(&[A]).unwrap();
+            leave();
+            await_said(daemon.process(), GIVEN_BACK, n + 1);
+            keyboard.release(&[A]).unwrap();
+            expect(&others, &[(A, 1), (A, 0)]);
+            is_back(&mut keyboard);
+            // Back, and taken when nothing is down.
+            keyboard.press(&[SHIFT]).unwrap();
+            come_back();
+            keyboard.release(&[SHIFT]).unwrap();
+            await_said(daemon.process(), TAKEN, n + 2);
+            keyboard.press(&[CHORD, A]).unwrap();
+            keyboard.release(&[CHORD, A]).unwrap();
+            expect(&others, &[(A, 1), (A, 0)]);
+        }
     });
 }
 
@@ -171,6 +247,8 @@ fn what_was_typed_before_the_keyboard_is_taken_is_not_typed_again() {
         program.line(Stream::Err, SOON, |said| said.contains("listening to").then_some(())).unwrap();
         let others = others();
         program.signal(Signal::STOP);
+        // When it goes on it is to take the keyboard before it has read all that follows.
+        std::thread::sleep(SETTLES);
         keyboard.release(&[CTRL]).unwrap();
         // More than is read at once, and less than the kernel keeps.
         for _ in 0..12 {
@@ -256,7 +334,16 @@ fn start(home: &Path, sets: &[&str]) -> Process {
 }
 
 fn await_taken(program: &mut Process) {
-    program.line(Stream::Err, SOON, |said| said.contains("is kept from the windows").then_some(())).unwrap();
+    program.line(Stream::Err, SOON, |said| said.contains(TAKEN).then_some(())).unwrap();
+}
+
+fn await_given_back(program: &mut Process) {
+    program.line(Stream::Err, SOON, |said| said.contains(GIVEN_BACK).then_some(())).unwrap();
+}
+
+/// Waits until its log has this so often.
+fn await_said(program: &Process, part: &str, times: usize) {
+    rig::await_some(part, SOON, || (program.text(Stream::Err).matches(part).count() >= times).then_some(()));
 }
 
 /// What everybody else sees: keys of the device that passes ours on, until it is gone.

@@ -12,6 +12,7 @@
 //! Otherwise events are decoded here rather than by the crate `evdev`, which has no masks and no choice of clock, keeps the state of
 //! every key of the keyboard, and after a hole says so through the same events as edges. The format is 24 bytes.
 
+mod claim;
 mod decode;
 mod device;
 mod hotplug;
@@ -52,6 +53,7 @@ pub struct EvdevSource {
     denied: Vec<PathBuf>,
     /// The watched keys of devices that might not be read when it was opened.
     shut: Slots,
+    away: bool,
     /// What opening found, for the first wait.
     first: Vec<Signal>,
 }
@@ -93,6 +95,7 @@ impl EvdevSource {
             opened: 0,
             denied: Vec::new(),
             shut: Slots::NONE,
+            away: false,
             first: Vec::new(),
         };
         let mut first = Vec::new();
@@ -162,6 +165,7 @@ impl EvdevSource {
             Ok(mut device) => {
                 if self.config.swallow {
                     device.take_from_others(&self.watched);
+                    device.user_is_away(self.away);
                 }
                 info!(device = device.name, path = %path.display(), "listening to");
                 self.opened += 1;
@@ -269,6 +273,11 @@ impl KeySource for EvdevSource {
 
     fn waits_for_device(&self) -> bool {
         self.devices.is_empty() || is_shut_out(&self.watched, self.there(), self.shut)
+    }
+
+    fn user_is_away(&mut self, away: bool) {
+        self.away = away;
+        self.devices.iter().for_each(|device| device.user_is_away(away));
     }
 
     fn stamps_at_origin(&self) -> bool {

@@ -144,6 +144,13 @@ impl Device {
         }
     }
 
+    /// Nothing is kept from anybody while the user is away.
+    pub fn user_is_away(&self, away: bool) {
+        if let Some(passer) = &self.passer {
+            passer.user_is_away(away);
+        }
+    }
+
     /// Its keys cannot be passed on: everybody reads it again, and so do we.
     fn give_back(&mut self, reason: Errno, watched: &Watched, signals: &mut Vec<Signal>) -> Result<(), Gone> {
         self.passer = None;

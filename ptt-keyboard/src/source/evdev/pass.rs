@@ -1,16 +1,20 @@
 //! A keyboard that is taken from everybody else (`EVIOCGRAB`) and passed on to them through a uinput device, but for the
-//! chord. Which keys that are is decided in [`super::sieve`].
+//! chord. Which keys that are is decided in [`super::sieve`], and when the keyboard is taken in [`super::claim`].
 //!
 //! * A thread of its own does nothing else, so a listener that waits never holds the user's typing up.
 //! * Every key of the keyboard goes through here as a number, and is not kept.
 //! * When this process ends, however it does, the kernel gives the keyboard back, removes the uinput device and lets go of
-//!   what was down on it. Left Ctrl+Space+Escape together give the keyboard back at once and for as long as it is plugged in.
+//!   what was down on it. Left Ctrl+Space+Escape, held for a second, give the keyboard back for as long as it is plugged in.
 //! * The keyboard is taken while no key is down: who saw a key go down would wait for its release. What the others saw before
 //!   that is not passed on. Where another program has taken it before us it is tried again at each event.
+//! * It is taken a second after the uinput device was made, when the others read that, and is everybody's while its user is
+//!   away: nothing is lost by that, for a keyboard that is not taken reaches whom it always did.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +26,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use tracing::{debug, info, warn};
 
+use super::claim::Claim;
 use super::ioctl;
 use super::probe::open_device;
 use super::sieve::{KeyEvent, Sieve};
@@ -37,6 +42,7 @@ use crate::wake::{Inbox, Stop, poll_until};
 pub struct Passer {
     inbox: Arc<Inbox<Told>>,
     stop: Stop,
+    away: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -57,11 +63,12 @@ struct Pass {
     state: RawDevice,
     to: VirtualDevice,
     sieve: Sieve,
+    claim: Claim,
+    /// Whether the user of the windows is away.
+    away: Arc<AtomicBool>,
     inbox: Arc<Inbox<Told>>,
     /// When it was taken: what is older was seen by the others.
     taken: Moment,
-    /// The user wanted it back.
-    given_up: bool,
     /// It has been said that another program has it.
     said_busy: bool,
     /// The kernel's queue ran over, and the report that ends the hole has not come.
@@ -88,6 +95,7 @@ impl Passer {
             .map_err(|error| error.to_string())?;
         let codes = |chord: &Slots| chord.iter().map(|slot| watched.key(slot).code()).collect();
         let chords = chords.iter().map(codes).collect();
+        let away = Arc::new(AtomicBool::new(false));
         let mut pass = Pass {
             id,
             name: from.name().unwrap_or_default().to_owned(),
@@ -96,9 +104,10 @@ impl Passer {
             state,
             to,
             sieve: Sieve::new(chords),
+            claim: Claim::new(Moment::now()),
+            away: Arc::clone(&away),
             inbox: Arc::clone(&inbox),
             taken: Moment::default(),
-            given_up: false,
             said_busy: false,
             in_hole: false,
             packet: Vec::new(),
@@ -107,12 +116,12 @@ impl Passer {
         let run = move || {
             // The user's typing waits for it.
             urgency::ask(Address::System, &on);
-            if let Err(error) = pass.run(&on) {
-                pass.inbox.put(Told::Ended(Errno::from_io_error(&error).unwrap_or(Errno::IO)));
+            if let Some(errno) = failure(|| pass.run(&on)) {
+                pass.inbox.put(Told::Ended(errno));
             }
         };
         let thread = std::thread::Builder::new().name("ptt-pass".to_owned()).spawn(run);
-        Ok(Self { inbox, stop, thread: Some(thread.map_err(|error| error.to_string())?) })
+        Ok(Self { inbox, stop, away, thread: Some(thread.map_err(|error| error.to_string())?) })
     }
 
     /// Readable when [`Passer::read`] has something.
@@ -139,6 +148,12 @@ impl Passer {
         self.stop.nudge();
     }
 
+    /// While the user of the windows is away the keyboard is everybody's.
+    pub fn user_is_away(&self, away: bool) {
+        self.away.store(away, Ordering::Release);
+        self.stop.nudge();
+    }
+
     /// As if passing on had failed.
     #[cfg(test)]
     pub fn fail(&self, errno: Errno) {
@@ -150,9 +165,19 @@ impl Drop for Passer {
     fn drop(&mut self) {
         self.stop.raise();
         if let Some(thread) = self.thread.take() {
-            // A panic in it has closed its devices: the keyboard is back.
+            // Whichever way it ended, its devices are closed: the keyboard is back.
             let _ = thread.join();
         }
+    }
+}
+
+/// Why no key is passed on any more, where that is not because nobody wants it. A panic is a reason like any other: who is not
+/// told of it would wait for keys for ever.
+fn failure(run: impl FnOnce() -> std::io::Result<()>) -> Option<Errno> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        Err(_) => Some(Errno::IO),
     }
 }
 
@@ -164,7 +189,8 @@ impl Pass {
                 PollFd::from_borrowed_fd(stop.fd(), PollFlags::IN),
                 PollFd::from_borrowed_fd(self.from.as_fd(), PollFlags::IN),
             ];
-            poll_until(&mut fds, None).map_err(std::io::Error::other)?;
+            let due = self.claim.due(Moment::now());
+            poll_until(&mut fds, due).map_err(std::io::Error::other)?;
             if stop.raised() {
                 return self.give_back();
             }
@@ -172,7 +198,10 @@ impl Pass {
                 stop.heed();
                 self.answer()?;
             }
-            self.read()?;
+            // Judged when all that the keys did is known: who was held up reads late that they were let go.
+            if !self.read()? {
+                self.give_back_if_due()?;
+            }
         }
     }
 
@@ -184,11 +213,6 @@ impl Pass {
             Err(error) => return Err(error),
         };
         events.into_iter().try_for_each(|event| self.event(event))?;
-        if self.from.is_grabbed() && self.sieve.wants_out() {
-            self.given_up = true;
-            self.give_back()?;
-            warn!(device = self.name, "given back: Left Ctrl, Space and Escape were held together");
-        }
         Ok(true)
     }
 
@@ -205,7 +229,7 @@ impl Pass {
 
     /// Takes the keyboard from the others, where no key is down.
     fn take_if_idle(&mut self) -> std::io::Result<()> {
-        if self.from.is_grabbed() || self.given_up || !self.down()?.is_empty() {
+        if self.from.is_grabbed() || !self.may_have_it() || !self.down()?.is_empty() {
             return Ok(());
         }
         // What is still in the queue was seen by the others. What comes between this and the next line is found by the second
@@ -230,14 +254,33 @@ impl Pass {
         }
         info!(
             device = self.name,
-            "the chord is kept from the windows; Left Ctrl+Space+Escape gives the device back"
+            "the chord is kept from the windows; Left Ctrl+Space+Escape, held for a second, gives the device back"
         );
+        Ok(())
+    }
+
+    fn may_have_it(&mut self) -> bool {
+        self.claim.stands(Moment::now(), self.away.load(Ordering::Acquire))
+    }
+
+    fn give_back_if_due(&mut self) -> std::io::Result<()> {
+        if !self.from.is_grabbed() || self.may_have_it() {
+            return Ok(());
+        }
+        self.give_back()?;
+        if self.claim.is_given_up() {
+            warn!(device = self.name, "given back: Left Ctrl, Space and Escape were held together");
+        } else {
+            info!(device = self.name, "given back until its user is here again");
+        }
         Ok(())
     }
 
     fn give_back(&mut self) -> std::io::Result<()> {
         let mut rest = Vec::new();
         self.sieve.end(&mut rest);
+        self.packet.clear();
+        self.claim.way_out(false, Moment::now());
         self.tell(&rest)?;
         self.from.ungrab()
     }
@@ -270,6 +313,7 @@ impl Pass {
         if kind == EventType::KEY {
             let mut tell = Vec::new();
             self.sieve.step((event.code(), event.value()), &mut tell);
+            self.claim.way_out(self.sieve.wants_out(), at);
             self.packet.extend(reports(&tell));
         } else {
             self.packet.push(event);
@@ -304,6 +348,7 @@ impl Pass {
         let mut tell = Vec::new();
         if self.from.is_grabbed() {
             self.sieve.resync(down, &mut tell);
+            self.claim.way_out(self.sieve.wants_out(), Moment::now());
         }
         self.tell(&tell)
     }
@@ -336,4 +381,16 @@ fn reports(keys: &[KeyEvent]) -> Vec<InputEvent> {
         events.push(InputEvent::new(EventType::KEY.0, code, value));
     }
     events
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_it_as_an_error_does() {
+        assert_eq!(failure(|| Ok(())), None);
+        assert_eq!(failure(|| Err(Errno::NODEV.into())), Some(Errno::NODEV));
+        assert_eq!(failure(|| panic!("a test's")), Some(Errno::IO));
+    }
 }
