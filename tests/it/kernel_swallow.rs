@@ -312,6 +312,29 @@ fn a_swallowed_chord_counts_as_any_other() {
     });
 }
 
+/// Where nothing tells of a device before it is opened, as in some containers: the program's own is none of its keyboards.
+#[test]
+fn without_sysfs_a_device_that_passes_keys_on_is_not_passed_on() {
+    let test = "kernel_swallow::without_sysfs_a_device_that_passes_keys_on_is_not_passed_on";
+    in_the_rig(test, &[], |home| {
+        let mut keyboard = VirtualKeyboard::plug("rig keyboard").unwrap();
+        let program = command(home, &["keyboard.chord=F21"]);
+        let mut hidden = Command::new("unshare");
+        hidden.args(["--mount", "sh", "-c", "mount -t tmpfs none /sys && exec \"$0\" \"$@\""]);
+        hidden.arg(program.get_program()).args(program.get_args());
+        hidden.env("HOME", home).env("XDG_CONFIG_HOME", home);
+        let mut program = Process::spawn(&mut hidden).unwrap();
+        await_taken(&mut program);
+        let others = others();
+        keyboard.press(&[CHORD, A]).unwrap();
+        keyboard.release(&[CHORD, A]).unwrap();
+        expect(&others, &[(A, 1), (A, 0)]);
+        program.line(Stream::Out, SOON, |said| said.contains("chord released").then_some(())).unwrap();
+        let log = program.text(Stream::Err);
+        assert_eq!(log.matches("listening to").count(), 1, "{log}");
+    });
+}
+
 /// The program, when it has taken the keyboard for one chord.
 fn listen(home: &Path) -> Process {
     listen_for(home, &["keyboard.chord=F21"])
@@ -325,12 +348,16 @@ fn listen_for(home: &Path, sets: &[&str]) -> Process {
 }
 
 fn start(home: &Path, sets: &[&str]) -> Process {
+    Process::spawn(&mut command(home, sets)).unwrap()
+}
+
+fn command(home: &Path, sets: &[&str]) -> Command {
     let mut command = Command::new(rig::program());
     for set in ["keyboard.backend=evdev", "keyboard.cancel=", "keyboard.swallow=true"].iter().chain(sets) {
         command.args(["--set", set]);
     }
     command.arg("keys").env("HOME", home).env("XDG_CONFIG_HOME", home);
-    Process::spawn(&mut command).unwrap()
+    command
 }
 
 fn await_taken(program: &mut Process) {
