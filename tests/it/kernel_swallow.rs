@@ -29,6 +29,8 @@ const MASK: KeyCode = KeyCode::KEY_RIGHTCTRL;
 const WAY_OUT: [KeyCode; 3] = [CTRL, SPACE, ESCAPE];
 /// How long a keyboard is everybody's after the device that passes it on was made.
 const SETTLES: Duration = Duration::from_secs(1);
+/// How long the way out is held.
+const OUT_LASTS: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_swallowed_chord_reaches_nobody_and_the_keyboard_comes_back() {
@@ -91,9 +93,13 @@ fn a_take_that_is_cancelled_is_not_the_way_out() {
                 .then_some(())
         });
         assert!(!program.text(Stream::Err).contains(GIVEN_BACK));
+        // Also where the program reads only later that they stayed down.
+        program.signal(Signal::STOP);
         keyboard.press(&WAY_OUT).unwrap();
-        await_given_back(&mut program);
+        std::thread::sleep(OUT_LASTS);
         keyboard.release(&WAY_OUT).unwrap();
+        program.signal(Signal::CONT);
+        await_given_back(&mut program);
         expect(&others, &[(CTRL, 1), (CTRL, 0), (ESCAPE, 1), (ESCAPE, 0)]);
         is_back(&mut keyboard);
     });
