@@ -30,8 +30,9 @@ const QUIET_FRAMES: usize = 10;
 /// rest of the hang is waited for all the same, but the engine need not wait with it.
 const ENDING_FRAMES: u64 = 2;
 
-/// Frames a take goes on after its last speech: longer than the closure of a plosive, behind which a word may end.
-const END_FRAMES: u64 = 8;
+/// Frames a take goes on after its last speech, 112 ms: longer than the closure of a plosive, behind which a word may end. Of 4,287
+/// releases one frame less would lose words (`docs/performance.md`).
+const END_FRAMES: u64 = 7;
 
 const FRAME_LEN: u64 = FRAME as u64;
 

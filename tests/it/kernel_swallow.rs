@@ -189,6 +189,9 @@ fn of_several_swallowed_chords_each_is_kept_and_every_other_key_passes() {
             keyboard.release(keys).unwrap();
             expect(&others, &[downs(keys), ups(keys)].concat());
         }
+        // What was heard last may not have been said yet.
+        let said = |program: &Process| program.text(Stream::Out).matches("chord pressed").count();
+        rig::await_some("all presses", SOON, || (said(&program) >= 61).then_some(()));
         program.signal(Signal::TERM);
         let said = program.wait(SOON).unwrap().out;
         assert_eq!(others.iter().count(), 0, "nothing else was seen, nothing was left down");

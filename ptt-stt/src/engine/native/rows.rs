@@ -87,15 +87,17 @@ pub fn add_to_rows(rows: &mut [f32], value: &[f32]) {
 /// e to the power of `x`, exact to 2e-7, in a form that the compiler turns into vectors (Cephes' `expf`).
 #[inline(always)]
 fn exp(x: f32) -> f32 {
-    // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number.
+    // Adding 1.5 * 2^23 rounds to the nearest whole number, which then stands in the last bits: read there, because a conversion
+    // of a float, which might be none, is not turned into vectors.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
-    let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let n = rounded - ROUND;
     let r = x - n * 0.693_359_4 - n * -2.121_944_4e-4;
     let poly = 1.0
         + r * (1.0
             + r * (0.5 + r * (0.166_666_65 + r * (0.041_665_795 + r * (0.008_333_452 + r * 0.001_398_2)))));
-    poly * f32::from_bits(((n as i32 + 127) << 23).cast_unsigned())
+    poly * f32::from_bits((rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127)) << 23)
 }
 
 /// Folds in sixteen lanes: floats are not added in another order than the one that is written, and one lane after the
