@@ -13,6 +13,7 @@ mod matrix;
 mod meeting;
 mod pool;
 mod rows;
+mod soon;
 mod spectrogram;
 mod weights;
 mod words;

@@ -8,6 +8,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::soon::read_soon;
+
 /// Columns of a panel: two vectors of AVX2, one of AVX-512.
 const PANEL: usize = 16;
 /// How much of the depth is worked on at once, so that a panel's part (24 KiB) stays in the first cache.
@@ -111,9 +113,10 @@ impl Product<'_, '_> {
             into_strips::<ROWS>(self.left, from, part, self.strips);
             for (panel, weights) in values.chunks_exact(depth * PANEL).enumerate() {
                 let weights = &weights[from * PANEL..][..part * PANEL];
+                let next = values.get(((panel + 1) * depth + from) * PANEL..).unwrap_or_default();
                 let width = PANEL.min(columns - panel * PANEL);
                 for (strip, rows) in self.strips.chunks_exact(part * ROWS).enumerate() {
-                    let tile = tile::<S, ROWS, VECTORS>(simd, rows, weights);
+                    let tile = tile::<S, ROWS, VECTORS>(simd, rows, weights, next);
                     let first = strip * ROWS;
                     for (row, values) in tile.iter().enumerate().take(self.left.count - first) {
                         let place = (first + row) * self.sum.stride + panel * PANEL;
@@ -141,15 +144,18 @@ fn into_strips<const ROWS: usize>(left: Rows<'_>, from: usize, part: usize, stri
     }
 }
 
+/// The product of a strip and a panel's part. `next` is read after it.
 #[inline(always)]
 fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     rows: &[f32],
     weights: &[f32],
+    next: &[f32],
 ) -> [[S::f32s; VECTORS]; ROWS] {
     let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
     let (weights, _) = S::as_simd_f32s(weights);
-    for (values, weights) in rows.chunks_exact(ROWS).zip(weights.chunks_exact(VECTORS)) {
+    for (at, (values, weights)) in rows.chunks_exact(ROWS).zip(weights.chunks_exact(VECTORS)).enumerate() {
+        read_soon(next, at * PANEL);
         for (value, sums) in values.iter().zip(&mut sums) {
             let value = simd.splat_f32s(*value);
             for (sum, weight) in sums.iter_mut().zip(weights) {
