@@ -42,8 +42,9 @@ impl Suspicion {
 
 /// Tokens per second above which nobody speaks; people stay below 6, spelled numbers below 8.
 const FASTEST: f64 = 8.0;
-/// A clip this short may hold a few quick words.
-const FEW_TOKENS: u32 = 12;
+/// So many more may come at once, in a clip that is short. Real speech stays below half of both together; what a sliver of noise
+/// echoes of its prompt does not.
+const AT_ONCE: f64 = 4.0;
 /// Average log-probability below which Whisper's own recipe tries again.
 const UNSURE: f32 = -1.0;
 /// Speech this long has words in it.
@@ -70,7 +71,7 @@ pub fn suspect(decoded: &Decoded, length: Duration) -> Option<Suspicion> {
     if text.is_empty() {
         return (length >= MUST_SAY_SOMETHING).then_some(Suspicion::Empty);
     }
-    if decoded.tokens > FEW_TOKENS && f64::from(decoded.tokens) > FASTEST * length.as_secs_f64() {
+    if f64::from(decoded.tokens) > AT_ONCE + FASTEST * length.as_secs_f64() {
         return Some(Suspicion::TooFast);
     }
     let words = words(text);
@@ -158,6 +159,17 @@ mod tests {
                 "{:?}",
                 decoded.text.reveal()
             );
+        }
+    }
+
+    #[test]
+    fn a_sliver_has_no_room_for_a_sentence_and_some_for_a_word() {
+        for (text, ms, expected) in [
+            ("But he knew that it did matter now.", 450, Some(Suspicion::TooFast)),
+            ("But he knew that it did matter now.", 500, None),
+            ("Then whose is it?", 50, None),
+        ] {
+            assert_eq!(suspect(&said(text), Duration::from_millis(ms)), expected, "{text} {ms}");
         }
     }
 

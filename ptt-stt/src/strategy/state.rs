@@ -315,12 +315,14 @@ impl Take {
         (open && fits && (affordable || ending)).then_some(*key)
     }
 
-    /// Words to know and the last words before a piece.
+    /// Words to know and the last words before a piece. One that is doubted is heard for itself: it may have been an echo of them.
     pub(super) fn prompt(&self, before: Key, policy: &Policy) -> Transcript {
         let said = self.joined(|key, _| key < before);
         let speech = policy.speech(self.profile);
         let mut prompt = speech.map(|speech| speech.vocabulary.clone()).unwrap_or_default();
-        append(&mut prompt, &last_words(&said, policy.prompt_words), Seam::Pause);
+        if !self.pieces.get(&before).is_some_and(|piece| piece.doubted) {
+            append(&mut prompt, &last_words(&said, policy.prompt_words), Seam::Pause);
+        }
         Transcript::new(prompt)
     }
 

@@ -269,6 +269,20 @@ fn committed_text_is_the_prompt_of_what_follows() {
     assert_eq!(s.notes, [Note::Commit, Note::Useful(Duration::from_millis(100))]);
 }
 
+/// A sound of half a second after a sentence, of which the engine makes the sentence once more.
+#[test]
+fn what_may_be_an_echo_is_heard_for_itself() {
+    let mut s = Script::new(Policy { profiles: vec![speech(None, "Enea.")], ..policy(StrategyKind::Live) });
+    let _ = s.hear(committed(0, 0.0, 6.0, 6.5));
+    let _ = s.says(1, "But in his heart he knew that it did matter.");
+    let first = s.release(tail(1, 6.5, 6.7, 6.8), 1);
+    assert!(first[0].ends_with(" after 'Enea. But in his heart he knew that it did matter.'"), "{first:?}");
+    let again = s.says(2, "But in his heart he knew that it did matter.");
+    assert!(again[0].contains("/1500 ") && again[0].ends_with(" after 'Enea.'"), "{again:?}");
+    let text = "complete #1 'But in his heart he knew that it did matter.' fallback";
+    assert_eq!(s.says(3, ""), [text]);
+}
+
 #[test]
 fn nothing_after_the_last_commit_needs_no_decode() {
     let mut s = Script::live();
