@@ -17,7 +17,8 @@ use crate::kernel::in_the_rig;
 
 const SOON: Duration = Duration::from_secs(60);
 const CHORD: [KeyCode; 2] = [KeyCode::KEY_F21, KeyCode::KEY_F22];
-const TAKES: usize = 6;
+/// So many are judged, at least.
+const EDGES: usize = 200;
 /// Shorter than between any two edges of a hand.
 const APART: Duration = Duration::from_millis(3);
 
@@ -31,7 +32,8 @@ fn keys_are_detected_in_time_while_the_engine_decodes() {
         let mut urgent = Probe::start("rig urgent", Some(&bus));
         assert_eq!(rtkit.given(), "ptt-keys realtime");
         let bare = read_bare(plain.keyboard.node());
-        for _ in 0..TAKES {
+        // How many takes that needs is the engine's affair.
+        while plain.edges().min(urgent.edges()) < EDGES {
             plain.tap_while_it_decodes();
             urgent.tap_while_it_decodes();
         }
@@ -69,6 +71,11 @@ impl Probe {
         daemon.has("keyboard");
         daemon.has("model");
         Self { keyboard, daemon, sent: Vec::new() }
+    }
+
+    /// How many were sent while the engine was at work.
+    fn edges(&self) -> usize {
+        self.sent.iter().filter(|decoding| **decoding).count()
     }
 
     /// A take, and one key of the chord tapped until its text is there.
@@ -121,7 +128,6 @@ fn report(how: &str, read: Vec<Duration>, sent: &[bool]) -> [Duration; 2] {
         at(99),
         took[took.len() - 1],
     ));
-    assert!(took.len() >= 200, "{}", took.len());
     [at(50), at(99)]
 }
 
