@@ -224,6 +224,21 @@ fn who_follows_keeps_nobody_out_and_who_has_gone_takes_no_place() {
     rig::await_some("a place", Duration::from_secs(20), || follow().map(|_| ()));
 }
 
+/// As `transcribe <(another program)`: what is read to look at it is gone.
+#[test]
+fn a_pipe_is_transcribed() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let (to, audio) = (pipe.clone(), std::fs::read(rig::bundled().file).unwrap());
+    let writer = std::thread::spawn(move || std::fs::write(to, audio));
+    let config = config("stt.canned_texts = ['through a pipe']");
+    let finished = DaemonBuilder::new().config(&config).run(&["transcribe", pipe.to_str().unwrap()]);
+    assert!(finished.status.success() && finished.out == "through a pipe\n", "{finished:?}");
+    writer.join().unwrap().unwrap();
+}
+
 #[test]
 fn a_variable_that_is_no_text_harms_nobody() {
     let strange = std::ffi::OsStr::from_bytes(b"/caf\xe9");

@@ -77,12 +77,11 @@ pub(crate) fn run(args: &TranscribeArgs, config: Config) -> Result<ExitCode, Fai
 }
 
 fn is_there(file: &Path) -> Result<(), Failure> {
-    let there = std::fs::File::open(file).and_then(|file| file.metadata());
-    match there {
-        Ok(there) if there.is_file() => Ok(()),
-        // Whoever reads it says what is wrong.
-        Ok(_) | Err(_) => read(file).map(|_| ()),
-    }
+    // A pipe can be opened only once.
+    let readable = std::fs::metadata(file)
+        .is_ok_and(|there| !there.is_dir() && (!there.is_file() || std::fs::File::open(file).is_ok()));
+    // Whoever reads it says what is wrong.
+    if readable { Ok(()) } else { read(file).map(|_| ()) }
 }
 
 fn read(file: &Path) -> Result<Clip, Failure> {

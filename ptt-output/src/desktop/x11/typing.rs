@@ -107,7 +107,10 @@ impl Typist {
         self.keymap(conn)?;
         let nothing: BTreeMap<u8, u32> =
             std::mem::take(&mut self.bound).into_keys().map(|key| (key, 0)).collect();
-        Ok(change(conn, &nothing)?)
+        change(conn, &nothing)?;
+        // A connection that is closed with events unread takes along what the server has not read yet: so this waits for it.
+        self.keymap(conn)?;
+        Ok(())
     }
 
     /// Binds the characters, each to a spare key that is none of those in use.
