@@ -7,7 +7,6 @@ use ptt_messages::{
     ControllerEvent, FeedbackCommand, FeedbackEvent, KeyboardCommand, KeyboardEvent, OutputCommand,
     OutputEvent, Port, RecorderCommand, RecorderEvent, ResourceCommand, ResourceEvent, SttCommand, SttEvent,
 };
-
 use ptt_output::OutputConfig;
 
 use crate::board::Board;

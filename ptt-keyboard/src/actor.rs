@@ -125,18 +125,22 @@ impl Keyboard {
     }
 
     fn ignore(&mut self, ctx: &mut Context<Self>) {
+        if let State::Waiting { again: Some(again), .. } = &self.state {
+            ctx.cancel_future(*again);
+        }
+        self.end_thread();
+        source_in_use(None);
+    }
+
+    fn end_thread(&mut self) {
         let thread = match std::mem::replace(&mut self.state, State::Ignoring) {
             State::Ignoring => None,
             State::Listening { thread, .. } => Some(thread),
-            State::Waiting { thread, again } => {
-                again.map(|again| ctx.cancel_future(again));
-                thread
-            }
+            State::Waiting { thread, .. } => thread,
         };
         if let Some(thread) = thread {
             self.ending = Some(thread.end());
         }
-        source_in_use(None);
     }
 }
 
@@ -157,12 +161,8 @@ impl Actor for Keyboard {
 
 impl Drop for Keyboard {
     fn drop(&mut self) {
-        let thread = match std::mem::replace(&mut self.state, State::Ignoring) {
-            State::Ignoring => None,
-            State::Listening { thread, .. } => Some(thread),
-            State::Waiting { thread, .. } => thread,
-        };
-        let Some(ending) = thread.map(Running::end).or_else(|| self.ending.take()) else { return };
+        self.end_thread();
+        let Some(ending) = self.ending.take() else { return };
         // The program may start again with another configuration, whose keyboard is not to find this one's devices taken. One
         // that hangs does not keep it from ending.
         let begun = Moment::now();

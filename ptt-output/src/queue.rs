@@ -56,8 +56,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// The sending end. The thread ends, after delivering what waits, when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    /// `None` only while it is dropped.
-    tasks: Option<SyncSender<Task>>,
+    tasks: SyncSender<Task>,
     /// Closed by the thread when it ends.
     ended: Receiver<()>,
     waiting: Arc<AtomicUsize>,
@@ -84,7 +83,7 @@ impl Queue {
             .spawn(run)
             .map_err(|source| OutputError::NoThread { source })?;
         Ok(Self {
-            tasks: Some(tasks),
+            tasks,
             ended,
             waiting,
             tickets: VecDeque::new(),
@@ -95,7 +94,7 @@ impl Queue {
 
     /// Has the sink aim. Never blocks; where the thread stands still, the text goes out without an aim.
     pub fn aim(&mut self, take: TakeId, profile: Profile) {
-        if self.send(Task::Aim(take, profile)).is_ok() {
+        if self.tasks.try_send(Task::Aim(take, profile)).is_ok() {
             if self.aimed.len() == AIMS {
                 self.aimed.pop_front();
             }
@@ -110,7 +109,7 @@ impl Queue {
         let (take, ticket) = (job.take, Ticket::default());
         let at = self.aimed.iter().position(|aimed| *aimed == take);
         let aimed = at.and_then(|at| self.aimed.remove(at)).is_some();
-        let refused = match self.send(Task::Deliver { job, ticket: ticket.clone(), aimed }) {
+        let refused = match self.tasks.try_send(Task::Deliver { job, ticket: ticket.clone(), aimed }) {
             Ok(()) => {
                 self.tickets.retain(|(_, ticket)| ticket.waits());
                 self.tickets.push_back((take, ticket));
@@ -124,13 +123,6 @@ impl Queue {
         Err(refused)
     }
 
-    fn send(&self, task: Task) -> Result<(), TrySendError<Task>> {
-        match &self.tasks {
-            Some(tasks) => tasks.try_send(task),
-            None => Err(TrySendError::Disconnected(task)),
-        }
-    }
-
     /// Withdraws a text; whether it still waited. Then the thread says nothing about it.
     #[must_use]
     pub fn withdraw(&self, take: TakeId) -> bool {
@@ -140,8 +132,8 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        self.tasks = None;
-        // It sends nothing: this ends with the thread.
+        // Hung up on, the thread ends; it sends nothing before that.
+        self.tasks = sync_channel(0).0;
         let _ = self.ended.recv_timeout(FAREWELL);
     }
 }

@@ -287,13 +287,7 @@ fn leaving_ends_a_take_of_the_socket_where_no_key_can_be_read() {
         says(&daemon, said);
         logind.watched();
         for times in 1..3 {
-            daemon.listening();
-            daemon.ask("toggle").unwrap();
-            daemon.recording();
-            speak();
-            logind.locked(true);
-            let report = daemon.ended();
-            assert_text(&report, &daemon);
+            the_lock_ends_a_take(&mut daemon, &logind);
             logind.locked(false);
             left(&daemon, times);
         }
@@ -310,13 +304,18 @@ fn the_newest_session_is_the_one_that_is_watched() {
     logind.watched();
     logind.another_session();
     logind.watched();
+    the_lock_ends_a_take(&mut daemon, &logind);
+}
+
+/// One of the control socket, of which all that was said becomes text.
+fn the_lock_ends_a_take(daemon: &mut Daemon, logind: &MockLogind) {
     daemon.listening();
     daemon.ask("toggle").unwrap();
     daemon.recording();
     speak();
     logind.locked(true);
     let report = daemon.ended();
-    assert_text(&report, &daemon);
+    assert_text(&report, daemon);
 }
 
 #[test]

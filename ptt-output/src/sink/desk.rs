@@ -253,8 +253,8 @@ const fn heard_by(listener: Listener) -> Result<(), OutputError> {
     }
 }
 
-/// Who gets keys, if they would mean the text and go where it is meant for. Asked before each way that presses some: the one before it may
-/// have taken seconds.
+/// Who gets keys, if they would mean the text and go where it is meant for. Asked before each way that presses some: the one
+/// before it may have taken seconds.
 fn may_press(
     desktop: &mut dyn Desktop,
     aim: Option<&Window>,
