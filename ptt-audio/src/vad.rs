@@ -1,8 +1,11 @@
 //! Is somebody speaking? A score per frame of 16 ms, and the hysteresis that makes speech and silence of scores.
 //! What follows from a pause or from speech is decided in [`take`](crate::take).
 
+mod gain;
+
 use std::fmt;
 
+use gain::DetectorInput;
 use ptt_messages::SAMPLE_RATE_HZ;
 
 /// Samples of one verdict: 16 ms at 16 kHz.
@@ -31,22 +34,27 @@ pub trait Vad: Send {
     fn reset(&mut self);
 }
 
-/// The detector of the crate `earshot`: its weights come with it, one frame takes some microseconds.
-pub struct Earshot(Box<earshot::Detector>);
+/// The detector of the crate `earshot`, behind a gain of its own: its weights come with it, one frame takes some
+/// microseconds.
+pub struct Earshot {
+    input: DetectorInput,
+    detector: Box<earshot::Detector>,
+}
 
 impl Default for Earshot {
     fn default() -> Self {
-        Self(earshot::Detector::default_boxed())
+        Self { input: DetectorInput::default(), detector: earshot::Detector::default_boxed() }
     }
 }
 
 impl Vad for Earshot {
     fn score(&mut self, frame: &[f32; FRAME]) -> f32 {
-        self.0.predict_f32(frame)
+        self.detector.predict_f32(&self.input.next(frame))
     }
 
     fn reset(&mut self) {
-        self.0.reset();
+        self.input = DetectorInput::default();
+        self.detector.reset();
     }
 }
 
