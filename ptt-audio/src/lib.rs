@@ -8,6 +8,7 @@
 //! passes commands on.
 #![forbid(unsafe_code)]
 
+mod activity;
 mod actor;
 mod capture;
 mod clock;

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 
 use ptt_messages::{RecorderEvent, Segment, SegmentId, SegmentState, TakeId, TakeSummary};
 
+use crate::activity;
 use crate::clock::length;
 use crate::config::AudioConfig;
 use crate::dsp::mean_square;
@@ -104,6 +105,8 @@ pub struct Take {
     /// The open segment was told as `Paused` or `Ending` and nothing was said since.
     paused: bool,
     speech_frames: u64,
+    /// A committed segment has, or may have, speech.
+    spoken: bool,
     sounding: bool,
 }
 
@@ -127,6 +130,7 @@ impl Take {
             maybes: 0,
             paused: false,
             speech_frames: 0,
+            spoken: false,
             sounding: false,
         }
     }
@@ -288,19 +292,35 @@ impl Take {
     }
 
     fn segment(&self, history: &History, state: SegmentState, to: u64) -> Segment {
-        let start = self.open - self.begin;
+        let closed = matches!(state, SegmentState::Committed | SegmentState::Tail);
+        let end = match self.speech_until(to) {
+            Some((_, last)) => last,
+            None if closed && self.may_be_speech(to) => to,
+            None => self.open,
+        };
         Segment {
             id: SegmentId { take: self.id, index: self.index },
             state,
-            start,
-            speech_end: self.speech_until(to).map_or(start, |(_, last)| last - self.begin),
+            start: self.open - self.begin,
+            speech_end: end - self.begin,
+            certain: self.ear.certain(),
             clip: history.clip(self.open, to),
         }
+    }
+
+    /// Whether anything sounded in the open segment before `to` of a take in which no voice was certain so far.
+    fn may_be_speech(&self, to: u64) -> bool {
+        let frames = usize::try_from(to.saturating_sub(self.open) / FRAME_LEN).unwrap_or(0);
+        let marks = || self.marks.iter().take(frames);
+        !self.ear.certain()
+            && (marks().any(|mark| mark.speech)
+                || activity::stands_out(&marks().map(|mark| mark.energy).collect::<Vec<_>>()))
     }
 
     /// Closes the open segment at `cut`, which is on the grid of frames.
     fn commit(&mut self, history: &History, cut: u64) -> RecorderEvent {
         let segment = self.segment(history, SegmentState::Committed, cut);
+        self.spoken |= segment.has_speech();
         self.marks.drain(..((cut - self.open) / FRAME_LEN) as usize);
         self.open = cut;
         self.index += 1;
@@ -360,7 +380,7 @@ impl Take {
         self.open = end;
         self.sounding |= tail.clip.samples().iter().any(|s| *s != 0.0);
         let summary = TakeSummary {
-            has_speech: tail.has_speech() || (self.index > 0 && self.speech() > 0),
+            has_speech: tail.has_speech() || self.spoken,
             length: length(end - self.begin),
             pre_roll: length(self.press.min(end).saturating_sub(self.begin)),
             post_roll: length(end.saturating_sub(self.release.unwrap_or(end))),

@@ -241,7 +241,7 @@ mod tests {
         let id = SegmentId { take: TakeId(1), index: 0 };
         let clip = Clip::empty();
         RecorderEvent::Finished {
-            tail: Segment { id, state: SegmentState::Tail, start: 0, speech_end: 0, clip },
+            tail: Segment { id, state: SegmentState::Tail, start: 0, speech_end: 0, certain: true, clip },
             summary,
         }
     }

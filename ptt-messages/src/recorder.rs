@@ -48,7 +48,7 @@ pub enum RecorderEvent {
 /// What the recorder knows of a finished take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TakeSummary {
-    /// Whether the voice-activity detector heard speech anywhere in the take.
+    /// Whether the voice-activity detector heard anything in the take that may be speech.
     pub has_speech: bool,
     /// Length of the take, pre-roll and post-roll included.
     pub length: Duration,

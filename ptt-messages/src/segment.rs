@@ -40,12 +40,15 @@ pub struct Segment {
     /// End of the last speech the voice-activity detector heard, on the same scale; equals `start` when it heard none.
     /// Two segments of one index with the same `speech_end` hold the same words.
     pub speech_end: u64,
+    /// Whether the voice-activity detector was certain of a voice in the take so far. Where it was not, `speech_end` says
+    /// only that something sounded, and the engine decides whether anything was said.
+    pub certain: bool,
     /// The samples from `start` on.
     pub clip: Clip,
 }
 
 impl Segment {
-    /// Whether the voice-activity detector heard anything in it.
+    /// Whether the voice-activity detector heard anything in it; see [`Segment::certain`].
     #[must_use]
     pub const fn has_speech(&self) -> bool {
         self.speech_end > self.start

@@ -204,7 +204,8 @@ mod tests {
     fn segment(take: u64, index: u32, state: SegmentState) -> Segment {
         let start = u64::from(index) * 32_000;
         let id = SegmentId { take: TakeId(take), index };
-        Segment { id, state, start, speech_end: start + 32_000, clip: Clip::new(vec![0.2; 32_000]).unwrap() }
+        let clip = Clip::new(vec![0.2; 32_000]).unwrap();
+        Segment { id, state, start, speech_end: start + 32_000, certain: true, clip }
     }
 
     fn transcribe(take: u64, index: u32, attempt: u32, deadline_ms: u64) -> SttCommand {

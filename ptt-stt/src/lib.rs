@@ -1,7 +1,8 @@
 //! Speech to text: the role that hears segments of a take while it is spoken and gives the text when it is over.
 //!
 //! Here are the engines ([`engine`]), the thread that has one (`worker`), the decisions what to decode when
-//! ([`strategy`]) with the pure parts they stand on ([`context`], [`check`], [`clean`], [`join`], [`trim`]), and the
+//! ([`strategy`]) with the pure parts they stand on ([`context`], [`check`], [`clean`], [`join`], [`second_look`],
+//! [`trim`]), and the
 //! models ([`model`]). Not here: microphones, voice activity, keys, and where a text goes.
 //!
 //! Texts never leave this crate but in [`ptt_messages::Transcript`]: no log, metric or error holds a word of them.
@@ -17,6 +18,7 @@ mod error;
 pub mod join;
 pub mod metrics;
 pub mod model;
+pub mod second_look;
 pub mod strategy;
 pub mod trim;
 mod worker;

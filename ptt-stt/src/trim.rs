@@ -92,6 +92,7 @@ mod tests {
             state: SegmentState::Tail,
             start: 1_000,
             speech_end: 1_000 + speech_end as u64,
+            certain: true,
             clip: Clip::new(samples).unwrap(),
         }
     }

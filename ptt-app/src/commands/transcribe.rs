@@ -130,6 +130,7 @@ impl Desk {
             state: SegmentState::Tail,
             start: 0,
             speech_end: segment.speech_end - segment.start,
+            certain: segment.certain,
             clip: segment.clip,
         };
         let deadline = Duration::from_secs(60) + length * 10;

@@ -230,7 +230,7 @@ fn a_release_that_is_long_past_ends_the_take_there() {
 }
 
 #[test]
-fn what_may_be_noise_is_not_speech() {
+fn what_may_be_noise_is_left_to_the_engine() {
     struct Doubtful;
     impl Vad for Doubtful {
         fn score(&mut self, _frame: &[f32; FRAME]) -> f32 {

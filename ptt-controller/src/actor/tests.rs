@@ -206,7 +206,14 @@ impl Desk {
 
 fn finished() -> RecorderEvent {
     let id = SegmentId { take: TAKE, index: 0 };
-    let tail = Segment { id, state: SegmentState::Tail, start: 0, speech_end: 0, clip: Clip::empty() };
+    let tail = Segment {
+        id,
+        state: SegmentState::Tail,
+        start: 0,
+        speech_end: 0,
+        certain: true,
+        clip: Clip::empty(),
+    };
     let summary = TakeSummary {
         has_speech: true,
         length: Duration::from_millis(1_300),

@@ -333,7 +333,7 @@ fn fault() -> Fault {
 
 fn tail(take: TakeId) -> Segment {
     let id = SegmentId { take, index: 1 };
-    Segment { id, state: SegmentState::Tail, start: 0, speech_end: 0, clip: Clip::empty() }
+    Segment { id, state: SegmentState::Tail, start: 0, speech_end: 0, certain: true, clip: Clip::empty() }
 }
 
 fn finished(take: TakeId, has_speech: bool) -> Input {

@@ -151,6 +151,7 @@ impl Take {
             state: SegmentState::Tail,
             start: last.end(),
             speech_end: last.end(),
+            certain: last.certain,
             clip: Clip::empty(),
         };
         let length = self.heard.iter().map(|segment| segment.clip.duration()).sum();

@@ -22,7 +22,8 @@ fn fault(component: Component, kind: FaultKind) -> Fault {
 
 fn segment(take: TakeId, index: u32, state: SegmentState) -> Segment {
     let start = u64::from(index) * 16;
-    Segment { id: SegmentId { take, index }, state, start, speech_end: start + 8, clip: clip() }
+    let id = SegmentId { take, index };
+    Segment { id, state, start, speech_end: start + 8, certain: true, clip: clip() }
 }
 
 /// A millisecond of audio, the same one every time.

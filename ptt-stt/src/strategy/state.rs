@@ -11,6 +11,7 @@ use crate::clean::clean;
 use crate::context::{FULL_FRAMES, LONGEST_CLIP_SAMPLES};
 use crate::engine::Decoded;
 use crate::join::{Seam, append, last_words};
+use crate::second_look::is_believed;
 use crate::trim;
 
 /// A piece that the engine did not come to the end of is cut into pieces of at most 10 s: in a shorter one it gets lost less
@@ -200,6 +201,7 @@ impl Take {
                     if segment.has_speech() {
                         // Counted in the row's own samples: a hole before the segment is closed by joining.
                         last.speech_end = last.end() + (segment.speech_end - segment.start);
+                        last.certain |= segment.certain;
                     }
                     let joined = [last.clip.samples(), segment.clip.samples()].concat();
                     last.clip = Clip::new(joined).expect("two clips in a row are a clip");
@@ -257,6 +259,12 @@ impl Take {
         }
         let cpu = if running.background { cpu } else { Duration::ZERO };
         let Some(piece) = self.pieces.get_mut(&running.key) else { return };
+        if !piece.segment.certain && !is_believed(decoded) {
+            // Most likely nobody spoke, and a wider context does not change that.
+            let words = Transcript::default();
+            piece.text = Some(Text { speech_end: running.speech_end, words, cpu, speculated: 0 });
+            return;
+        }
         if running.frames < FULL_FRAMES
             && !piece.doubted
             && let Some(why) = suspect(decoded, running.audio)

@@ -12,6 +12,7 @@ use crate::engine::{Decoded, Ending};
 
 mod attempts;
 mod parts;
+mod second_look;
 
 const RATE: u64 = SAMPLE_RATE_HZ as u64;
 
@@ -41,7 +42,8 @@ fn a_take_is_decoded_in_the_language_and_with_the_words_of_its_profile() {
     {
         let clip = Clip::new(vec![0.1; 32_000]).unwrap();
         let id = SegmentId { take: TakeId(take), index: 0 };
-        let tail = Segment { id, state: SegmentState::Tail, start: 0, speech_end: 32_000, clip };
+        let tail =
+            Segment { id, state: SegmentState::Tail, start: 0, speech_end: 32_000, certain: true, clip };
         let (attempt, deadline) = (1, Duration::from_secs(10));
         script.feed(Input::Transcribe { tail, profile: Profile(profile), attempt, deadline });
         let job = script.jobs.last().unwrap().clone();
@@ -178,6 +180,7 @@ fn segment(take: u64, index: u32, state: SegmentState, start: f64, speech_end: f
         state,
         start: at(start),
         speech_end: at(speech_end),
+        certain: true,
         clip: Clip::new(samples).unwrap(),
     }
 }

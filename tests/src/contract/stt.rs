@@ -128,7 +128,7 @@ pub async fn stt(spawn: impl Fn(Port<SttEvent>) -> Port<SttCommand>, spoken: &Cl
 #[must_use]
 pub fn speech_segment(take: TakeId, index: u32, state: SegmentState, start: u64, clip: &Clip) -> Segment {
     let speech_end = start + clip.samples().len() as u64;
-    Segment { id: SegmentId { take, index }, state, start, speech_end, clip: clip.clone() }
+    Segment { id: SegmentId { take, index }, state, start, speech_end, certain: true, clip: clip.clone() }
 }
 
 fn tail(take: TakeId, index: u32, start: u64, clip: &Clip, speech: bool) -> Segment {
