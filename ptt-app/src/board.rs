@@ -37,6 +37,9 @@ pub struct Status {
     pub undelivered: Vec<TakeId>,
     /// Of the last take with a text.
     pub last: Option<LastText>,
+    /// What the user could improve, for as long as the daemon runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// The last fault's message, until a text was delivered after it.
     pub fault: Option<String>,
 }
@@ -162,6 +165,7 @@ impl Status {
                 self.fault = None;
             }
             ControllerEvent::Withdrawn { take } => self.undelivered.retain(|known| known != take),
+            ControllerEvent::Hint { hint, .. } => self.hint = Some(hint.clone()),
             ControllerEvent::Fault { take, fault } => {
                 if fault.component == Component::Output {
                     // It is kept, and on its way no more.
@@ -236,6 +240,14 @@ mod tests {
         assert_eq!(follower.try_iter().count(), 4);
         board.note(&ControllerEvent::Delivered { take: TakeId(2), sink: "file".into() });
         assert_eq!(board.status().fault, None);
+    }
+
+    #[test]
+    fn a_hint_stays_when_a_text_is_delivered() {
+        let board = Board::default();
+        board.note(&ControllerEvent::Hint { take: TakeId(1), hint: "speak up".into() });
+        board.note(&ControllerEvent::Delivered { take: TakeId(1), sink: "file".into() });
+        assert_eq!(board.status().hint.as_deref(), Some("speak up"));
     }
 
     #[test]

@@ -62,6 +62,7 @@ pub(crate) fn outcome_of_one_take(events: &Receiver<ControllerEvent>) -> Option<
             | ControllerEvent::Profile { .. }
             | ControllerEvent::Stage { .. }
             | ControllerEvent::Partial { .. }
+            | ControllerEvent::Hint { .. }
             | ControllerEvent::Part { .. }
             | ControllerEvent::Delivered { .. }
             | ControllerEvent::Withdrawn { .. }

@@ -11,9 +11,15 @@ const ROOM_FACTOR: f32 = 4.0;
 const ALWAYS_QUIET: f32 = 3e-5;
 const NEVER_QUIET: f32 = 5e-4;
 
+/// Frames whose median is taken for the loudest sound, so that no click is it.
+const LOUD_FRAMES: usize = 5;
+/// A take whose loudest sound is weaker, RMS 0.01, is of a microphone that must be turned up: of 143 recordings two are.
+const WEAK: f32 = 1e-4;
+
 /// Energies of a take so far, as mean squares of frames.
 #[derive(Clone, Copy, Debug)]
 pub struct Loudness {
+    loudest: f32,
     voice: f64,
     voiced: u32,
     recent: [f32; ROOM_FRAMES],
@@ -23,7 +29,8 @@ pub struct Loudness {
 
 impl Default for Loudness {
     fn default() -> Self {
-        Self { voice: 0.0, voiced: 0, recent: [0.0; ROOM_FRAMES], heard: 0, room: f32::INFINITY }
+        let recent = [0.0; ROOM_FRAMES];
+        Self { loudest: 0.0, voice: 0.0, voiced: 0, recent, heard: 0, room: f32::INFINITY }
     }
 }
 
@@ -32,11 +39,25 @@ impl Loudness {
     pub fn quiet(&mut self, energy: f32) -> bool {
         self.recent[self.heard % ROOM_FRAMES] = energy;
         self.heard += 1;
+        self.loudest = self.loudest.max(self.median());
         if self.heard >= ROOM_FRAMES {
             self.room = self.room.min(self.recent.iter().sum::<f32>() / ROOM_FRAMES as f32);
         }
         let voice = if self.voiced == 0 { 0.0 } else { (self.voice / f64::from(self.voiced)) as f32 };
         energy < (self.room * ROOM_FACTOR).clamp(voice * ALWAYS_QUIET, voice * NEVER_QUIET)
+    }
+
+    /// Whether the loudest sound so far is weaker than a voice should be.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        self.loudest < WEAK
+    }
+
+    fn median(&self) -> f32 {
+        let mut newest: [f32; LOUD_FRAMES] =
+            std::array::from_fn(|back| self.recent[(self.heard + ROOM_FRAMES - 1 - back) % ROOM_FRAMES]);
+        newest.sort_by(f32::total_cmp);
+        newest[LOUD_FRAMES / 2]
     }
 
     /// The frame was speech.

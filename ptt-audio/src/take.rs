@@ -385,6 +385,7 @@ impl Take {
             pre_roll: length(self.press.min(end).saturating_sub(self.begin)),
             post_roll: length(end.saturating_sub(self.release.unwrap_or(end))),
             digital_silence: !self.sounding && end > self.begin,
+            quiet: (tail.has_speech() || self.spoken) && self.loudness.is_weak(),
             cut_short,
         };
         RecorderEvent::Finished { tail, summary }

@@ -139,6 +139,7 @@ impl Controller {
                 let (component, kind) = (fault.component.label(), fault.kind.label());
                 warn!(take = take.map(|take| take.0), component, kind, "{fault}");
             }
+            ControllerEvent::Hint { take, hint } => warn!(take = take.0, "{hint}"),
             ControllerEvent::Delivered { take, sink } => debug!(take = take.0, sink, "delivered"),
             ControllerEvent::Withdrawn { take } => {
                 info!(take = take.0, "withdrawn before it was out; `ptt-app retry` puts it out");

@@ -25,6 +25,11 @@ pub enum ControllerError {
     /// Every sample was zero.
     #[error("the microphone gave only silence; unmute it, or choose another one of `ptt-app devices`")]
     DeadMicrophone,
+    /// The loudest speech of a take was very weak.
+    #[error(
+        "the microphone is very quiet; raise its input volume in the sound settings (`pavucontrol`, `alsamixer`), or speak closer to it"
+    )]
+    QuietMicrophone,
     /// Neither a text nor a failure from the engine.
     #[error("no text within {0:?}; choose a smaller model or raise controller.decode_deadline_s")]
     NoText(Duration),
@@ -47,7 +52,7 @@ impl ControllerError {
     pub const fn kind(&self) -> FaultKind {
         match self {
             Self::NotStarted(_) | Self::TooLong(_) | Self::NoAudio(_) | Self::NoText(_) => FaultKind::Timeout,
-            Self::DeadMicrophone | Self::NothingToRetry => FaultKind::Gone,
+            Self::DeadMicrophone | Self::QuietMicrophone | Self::NothingToRetry => FaultKind::Gone,
             Self::TooManyPresses(_) | Self::TakeRunning => FaultKind::Busy,
         }
     }

@@ -16,6 +16,7 @@
 
 pub mod diagram;
 mod effect;
+mod finished;
 mod gesture;
 mod input;
 mod keys;
@@ -30,7 +31,7 @@ use ptt_messages::{
     Chime, Component, ControllerCommand as C, ControllerEvent, Fault, FeedbackCommand, FeedbackEvent as F,
     KeyboardCommand, KeyboardEvent as K, Moment, Outcome, OutputCommand, OutputEvent as O, Profile,
     RecorderCommand, RecorderEvent as Rec, ResourceCommand, ResourceEvent as Res, Segment, StateName,
-    SttCommand, SttEvent as Stt, TakeId, TakeSummary,
+    SttCommand, SttEvent as Stt, TakeId,
 };
 
 pub use effect::{Effect, Effects, Move, Timer, TimerKind};
@@ -40,7 +41,7 @@ pub use policy::{Mode, Policy};
 use crate::error::ControllerError;
 use gesture::{Edge, Gesture};
 use input::Input as I;
-use policy::{DEAD_AFTER, ENGINE_GRACE, ON_THE_WAY};
+use policy::{ENGINE_GRACE, ON_THE_WAY};
 use state::{Audio, Job, Kept, Sent, State as S, Take};
 
 /// The push-to-talk state machine.
@@ -64,6 +65,8 @@ pub struct Machine {
     /// The newest cancel threw no take away, and its chime comes with the first text that is withdrawn.
     unheard_cancel: bool,
     kept: Kept,
+    /// The user was told that the microphone is very quiet.
+    hinted_quiet: bool,
     /// The model that is resident.
     model: Option<String>,
 }
@@ -230,12 +233,12 @@ impl Machine {
             (S::RecordingStopped { take, release }, I::Recorder(Rec::Finished { tail, summary }))
                 if tail.id.take == take.id =>
             {
-                audio_ready(policy, take, release, tail, summary, now, out)
+                self.audio_ready(policy, take, release, (tail, summary), now, out)
             }
             (
                 S::KeyPressed { take, granted: true } | S::Recording { take },
                 I::Recorder(Rec::Finished { tail, summary }),
-            ) if tail.id.take == take.id => audio_ready(policy, take, now, tail, summary, now, out),
+            ) if tail.id.take == take.id => self.audio_ready(policy, take, now, (tail, summary), now, out),
             (S::RecordingStopped { take, .. }, I::TimedOut(Timer { take: id, kind: TimerKind::Stop }))
                 if id == take.id =>
             {
@@ -548,30 +551,6 @@ fn salvage_recording(policy: &Policy, take: Take, fault: Fault, now: Moment, out
 fn hear(policy: &Policy, take: &mut Take, segment: Segment, out: &mut Effects) {
     out.push(SttCommand::Hear { segment: segment.clone(), profile: take.profile() });
     take.keep(segment, policy.retry_audio);
-}
-
-fn audio_ready(
-    policy: &Policy,
-    take: Take,
-    release: Moment,
-    tail: Segment,
-    summary: TakeSummary,
-    now: Moment,
-    out: &mut Effects,
-) -> S {
-    if summary.has_speech {
-        // Not before: the microphone would have heard it.
-        out.play(take.id, Chime::Stop, release);
-        let (id, profile, length) = (take.id, take.profile(), summary.length);
-        let audio = Audio { take: id, profile, heard: take.heard, tail, length };
-        return transcribe(policy, Job { pressed: take.gesture.pressed, release, audio, attempt: 1 }, out);
-    }
-    out.push(SttCommand::Abort { take: take.id });
-    if summary.digital_silence && summary.length >= DEAD_AFTER {
-        out.play(take.id, Chime::Error, now);
-        out.fault(Some(take.id), ControllerError::DeadMicrophone);
-    }
-    finish(take.id, Outcome::Empty, out)
 }
 
 fn transcribe(policy: &Policy, job: Job, out: &mut Effects) -> S {

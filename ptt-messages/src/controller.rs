@@ -185,6 +185,13 @@ pub enum ControllerEvent {
         /// The take.
         take: TakeId,
     },
+    /// Something works, and could work better; told once.
+    Hint {
+        /// The take in which it was noticed.
+        take: TakeId,
+        /// What, and what to do.
+        hint: String,
+    },
     /// Something failed.
     Fault {
         /// The take it hit, if any.

@@ -58,6 +58,8 @@ pub struct TakeSummary {
     pub post_roll: Duration,
     /// Every sample was exactly zero: a dead or muted microphone.
     pub digital_silence: bool,
+    /// The loudest of what may be speech was so weak that the microphone must be turned up.
+    pub quiet: bool,
     /// The capture ended before the key did.
     pub cut_short: bool,
 }

@@ -99,6 +99,7 @@ fn shown(event: &ControllerEvent, began: Moment) -> Option<String> {
             explained(*path)
         )),
         ControllerEvent::Fault { fault, .. } => Some(format!("{:>12}fault: {fault}", "")),
+        ControllerEvent::Hint { hint, .. } => Some(format!("{:>12}hint: {hint}", "")),
         ControllerEvent::Stage { .. }
         | ControllerEvent::Profile { .. }
         | ControllerEvent::Partial { .. }

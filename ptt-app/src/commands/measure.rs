@@ -60,6 +60,7 @@ pub(crate) fn next_take(
             | ControllerEvent::Profile { .. }
             | ControllerEvent::Stage { .. }
             | ControllerEvent::Partial { .. }
+            | ControllerEvent::Hint { .. }
             | ControllerEvent::Part { .. }
             | ControllerEvent::Delivered { .. }
             | ControllerEvent::Withdrawn { .. } => {}

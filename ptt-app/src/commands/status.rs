@@ -67,6 +67,9 @@ fn described(status: &Status) -> String {
             last.path.label()
         ));
     }
+    if let Some(hint) = &status.hint {
+        lines.push(format!("hint       {hint}"));
+    }
     if let Some(fault) = &status.fault {
         lines.push(format!("fault      {fault}"));
     }
@@ -114,6 +117,7 @@ fn shown(event: &ControllerEvent, profiles: &Profiles, colour: bool) -> Option<S
         ),
         ControllerEvent::Profile { take, profile } => format!("take {take}: {}", profiles.name(*profile)),
         ControllerEvent::Ended { take, outcome } => format!("take {take}: {}", outcome.label()),
+        ControllerEvent::Hint { hint, .. } => format!("hint: {hint}"),
         ControllerEvent::Fault { fault, .. } => format!("fault: {fault}"),
         ControllerEvent::Part { component, what } => {
             format!("{}: {}", component.label(), what.as_deref().unwrap_or("closed"))
@@ -145,13 +149,14 @@ mod tests {
                 release_to_text_ms: 12.4,
                 chars: 40,
             }),
+            hint: Some("speak up".into()),
             fault: Some("no microphone".into()),
             ..Status::default()
         };
         assert_eq!(
             described(&status),
             "state      waiting_for_key\nkeyboard   evdev\nmicrophone -\nmodel      -\nprofile    german\ntakes      2 text, 1 tap\n\
-             last text  take #3, 40 characters, 12 ms after release (ready)\nfault      no microphone"
+             last text  take #3, 40 characters, 12 ms after release (ready)\nhint       speak up\nfault      no microphone"
         );
     }
 

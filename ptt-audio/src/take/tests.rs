@@ -244,7 +244,59 @@ fn what_may_be_noise_is_left_to_the_engine() {
     let mut take = Take::new(TakeId(1), rules(), 0, 4_800);
     assert!(take.hear(&history, &mut Doubtful, u64::MAX).is_empty());
     let RecorderEvent::Finished { tail, summary } = take.cut_short(&history) else { panic!() };
-    assert!(!tail.has_speech() && !summary.has_speech);
+    assert!(!tail.certain && summary.has_speech);
+    assert_eq!(tail.speech_end, tail.end(), "all of it is looked at");
+}
+
+#[test]
+fn what_stands_out_from_the_room_is_left_to_the_engine_too() {
+    struct Deaf;
+    impl Vad for Deaf {
+        fn score(&mut self, _frame: &[f32; FRAME]) -> f32 {
+            0.1
+        }
+
+        fn reset(&mut self) {}
+    }
+    for (stretches, expected) in [
+        (&[(1.0, false), (0.3, true), (1.0, false)][..], true),
+        // A click, and nothing at all.
+        (&[(1.0, false), (0.05, true), (1.0, false)], false),
+        (&[(2.0, false)], false),
+    ] {
+        let mut history = History::default();
+        history.push(&audio(stretches));
+        let mut take = Take::new(TakeId(1), rules(), 0, 4_800);
+        assert!(take.hear(&history, &mut Deaf, u64::MAX).is_empty());
+        let RecorderEvent::Finished { tail, summary } = take.cut_short(&history) else { panic!() };
+        assert_eq!((tail.has_speech(), summary.has_speech), (expected, expected), "{stretches:?}");
+        assert!(!tail.certain);
+    }
+}
+
+#[test]
+fn a_weak_voice_is_told() {
+    for (factor, expected) in [(1.0, false), (0.1, false), (0.024, true)] {
+        let samples: Vec<f32> =
+            audio(&[(0.5, false), (1.0, true), (0.5, false)]).iter().map(|sample| sample * factor).collect();
+        /// Hears speech in the middle, at any level.
+        struct Middle(u32);
+        impl Vad for Middle {
+            fn score(&mut self, _frame: &[f32; FRAME]) -> f32 {
+                self.0 += 1;
+                if (32..94).contains(&self.0) { 0.9 } else { 0.1 }
+            }
+
+            fn reset(&mut self) {}
+        }
+        let mut history = History::default();
+        history.push(&samples);
+        let mut take = Take::new(TakeId(1), rules(), 0, 4_800);
+        take.hear(&history, &mut Middle(0), u64::MAX);
+        let RecorderEvent::Finished { summary, .. } = take.cut_short(&history) else { panic!() };
+        assert!(summary.has_speech);
+        assert_eq!(summary.quiet, expected, "{factor}");
+    }
 }
 
 #[test]

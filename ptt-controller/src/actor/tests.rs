@@ -62,6 +62,7 @@ async fn a_hold_becomes_a_text_and_every_step_of_it_a_measurement() {
             | ControllerEvent::Delivered { .. }
             | ControllerEvent::Withdrawn { .. }
             | ControllerEvent::Fault { .. }
+            | ControllerEvent::Hint { .. }
             | ControllerEvent::Profile { .. } => None,
         })
         .collect();

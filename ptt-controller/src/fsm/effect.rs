@@ -221,6 +221,7 @@ impl fmt::Display for Effect {
                 ControllerEvent::Ended { take, outcome } => write!(f, "ended:{}{take}", outcome.label()),
                 ControllerEvent::Delivered { take, .. } => write!(f, "delivered{take}"),
                 ControllerEvent::Withdrawn { take } => write!(f, "withdrawn{take}"),
+                ControllerEvent::Hint { take, .. } => write!(f, "hint{take}"),
                 ControllerEvent::Fault { take: Some(take), fault } => {
                     write!(f, "fault:{}{take}", fault.kind.label())
                 }

@@ -35,6 +35,7 @@ const WORDS: [&str; 37] = [
     "finished",
     "no_speech",
     "zeros",
+    "quiet",
     "cleared",
     "ready",
     "unloaded",

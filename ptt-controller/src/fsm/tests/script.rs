@@ -132,6 +132,10 @@ pub(super) fn parse(input: &str, at: Moment) -> Input {
         "resumed" => Rec::SpeechResumed { take, index: 0 }.into(),
         "recorder_failed" => Rec::Failed { take, fault: broken(Component::Recorder) }.into(),
         "finished" => finished(take, true).into(),
+        "quiet" => {
+            let Rec::Finished { tail, summary } = finished(take, true) else { unreachable!() };
+            Rec::Finished { tail, summary: TakeSummary { quiet: true, ..summary } }.into()
+        }
         "no_speech" => finished(take, false).into(),
         "zeros" => {
             let Rec::Finished { tail, summary } = finished(take, false) else { unreachable!() };

@@ -34,6 +34,17 @@ fn hold_speak_let_go_text() {
 }
 
 #[test]
+fn a_quiet_microphone_is_hinted_at_once_only() {
+    let again = |take: u8, parts: &[&str]| script(parts).replace("#1", &format!("#{take}"));
+    let quiet = AUDIO.replace("finished#1", "quiet#1");
+    let hinted = quiet.replace("stt:transcribe#1", "hint#1, stt:transcribe#1");
+    let (press, start) = (PRESS.replace("@0", "@900"), START.replace("@0", "@900"));
+    let stop = STOP.replace("@900", "@1800");
+    let (quiet, text) = (quiet.replace("@900", "@1800"), TEXT.replace("@900", "@1800"));
+    hold(&[LISTEN, PRESS, START, STOP, &hinted, TEXT, &again(2, &[&press, &start, &stop, &quiet, &text])]);
+}
+
+#[test]
 fn idle_hears_no_key() {
     hold(&[
         "press",
