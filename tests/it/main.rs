@@ -21,6 +21,7 @@ mod kernel_latency;
 mod kernel_swallow;
 mod kernel_usb;
 mod keyboard;
+mod levels;
 mod metrics;
 mod output;
 mod pipeline;

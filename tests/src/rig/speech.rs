@@ -39,6 +39,12 @@ pub fn foreign_speech() -> Vec<Spoken> {
     read_list(&speech_root().join("other-languages"))
 }
 
+/// Where clips without speech would be.
+#[must_use]
+pub fn noise_folder() -> PathBuf {
+    speech_root().join("noise")
+}
+
 /// Where those clips would be.
 pub(super) fn speech_root() -> PathBuf {
     std::env::var_os(SPEECH).map_or_else(|| workspace().join("../shared/speech"), PathBuf::from)
