@@ -13,7 +13,7 @@ const NEVER_QUIET: f32 = 5e-4;
 
 /// Frames whose median is taken for the loudest sound, so that no click is it.
 const LOUD_FRAMES: usize = 5;
-/// A take whose loudest sound is weaker, RMS 0.01, is of a microphone that must be turned up: of 143 recordings two are.
+/// A take whose loudest sound is weaker, RMS 0.01, is of a microphone that must be turned up: one of 143 recordings is.
 const WEAK: f32 = 1e-4;
 
 /// Energies of a take so far, as mean squares of frames.

@@ -8,8 +8,15 @@ const SHORT: usize = SAMPLE_RATE_HZ as usize / 20;
 /// RMS of the loudest 50 ms.
 #[must_use]
 pub fn loudest(clip: &Clip) -> f32 {
-    let windows = clip.samples().windows(SHORT).step_by(SHORT / 10);
-    windows.map(|window| window.iter().map(|s| s * s).sum::<f32>() / SHORT as f32).fold(0.0, f32::max).sqrt()
+    let (mut sum, mut most) = (0.0f64, 0.0f64);
+    for (n, sample) in clip.samples().iter().enumerate() {
+        sum += f64::from(*sample).powi(2);
+        if let Some(gone) = n.checked_sub(SHORT) {
+            sum -= f64::from(clip.samples()[gone]).powi(2);
+        }
+        most = most.max(sum);
+    }
+    (most / SHORT as f64).sqrt() as f32
 }
 
 /// The clip with its loudest 50 ms at this RMS, as a microphone of 16 bits gives it.
