@@ -6,6 +6,8 @@ use ptt_messages::SAMPLE_RATE_HZ;
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Async, Fft, FixedAsync, FixedSync, Resampler, SincInterpolationParameters, WindowFunction};
 
+use crate::mixdown::Mixdown;
+
 /// The rates that are believed. At a few Hz every frame would become thousands of samples, whatever the memory; the
 /// highest is the highest that PulseAudio knows.
 pub const RATES_HZ: RangeInclusive<u32> = 1_000..=768_000;
@@ -29,6 +31,7 @@ pub struct Findings {
 #[derive(Debug)]
 pub struct Intake {
     channels: usize,
+    mixdown: Mixdown,
     mono: Vec<f32>,
     rate: Rate,
     findings: Findings,
@@ -40,6 +43,7 @@ impl Intake {
     pub fn new(rate_hz: u32, channels: u16) -> Self {
         Self {
             channels: usize::from(channels.max(1)),
+            mixdown: Mixdown::new(rate_hz, channels.into()),
             mono: Vec::with_capacity(4_096),
             rate: Rate::new(rate_hz.max(1)),
             findings: Findings::default(),
@@ -51,15 +55,15 @@ impl Intake {
         self.mono.clear();
         let scale = 1.0 / self.channels as f32;
         for frame in interleaved.chunks_exact(self.channels) {
-            let mut sum = 0.0;
-            for &sample in frame {
+            let findings = &mut self.findings;
+            let sum = self.mixdown.sum(frame.iter().map(|&sample| {
                 if !sample.is_finite() {
-                    self.findings.replaced += 1;
-                    continue;
+                    findings.replaced += 1;
+                    return 0.0;
                 }
-                self.findings.clipped += u64::from(sample.abs() >= FULL_SCALE);
-                sum += sample.clamp(-1.0, 1.0);
-            }
+                findings.clipped += u64::from(sample.abs() >= FULL_SCALE);
+                sample.clamp(-1.0, 1.0)
+            }));
             self.mono.push(sum * scale);
         }
         self.rate.push(&self.mono, out);

@@ -20,6 +20,7 @@ mod history;
 mod link;
 mod loudness;
 pub mod metrics;
+mod mixdown;
 mod recorder;
 mod ring;
 mod source;
