@@ -92,6 +92,14 @@ pub enum AudioError {
         /// What was found.
         reason: String,
     },
+    /// A file is audio and not all of it can be read.
+    #[error("only a part of {} was read ({what}); convert it: ffmpeg -i IN -ar 16000 -ac 1 OUT.wav", .path.display())]
+    PartlyRead {
+        /// Which.
+        path: PathBuf,
+        /// What is missing and why.
+        what: String,
+    },
     /// A thread could not be started or is gone.
     #[error("cannot run the audio thread ({reason}); free memory or raise the limit on processes")]
     Thread {
@@ -115,7 +123,8 @@ impl AudioError {
             | Self::NoFiles
             | Self::PlayedOut
             | Self::Unreadable { .. }
-            | Self::NotAudio { .. } => FaultKind::Misconfigured,
+            | Self::NotAudio { .. }
+            | Self::PartlyRead { .. } => FaultKind::Misconfigured,
             Self::NoAnswer { .. } | Self::Starved { .. } => FaultKind::Timeout,
             Self::Denied { .. } => FaultKind::Denied,
             Self::TakeRunning => FaultKind::Busy,

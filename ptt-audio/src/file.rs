@@ -1,225 +1,356 @@
-//! Audio files to clips: WAV in any format, FLAC, Ogg Vorbis, MP3, AIFF.
+//! Audio files as 16 kHz mono, piece by piece: WAV in any format, FLAC, Ogg with Vorbis or Opus,
+//! MP3, AIFF. However long a file is, it takes no more memory than a short one.
+//!
+//! All of a file is read: every link of a chained Ogg, an MP3 that changes its format, a WAV whose
+//! header is wrong ([`repair`]). What cannot be read is left out, and [`AudioFile::unread`] tells
+//! of it.
+
+mod decoder;
+mod ogg;
+mod repair;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use ptt_messages::Clip;
-use symphonia::core::codecs::audio::AudioDecoderOptions;
-use symphonia::core::errors::Error as DecodeError;
+use ptt_messages::{Clip, SAMPLE_RATE_HZ};
+use symphonia::core::codecs::audio::AudioCodecParameters;
+use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, TrackType};
+use symphonia::core::formats::well_known::FORMAT_ID_OGG;
+use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
+use symphonia::core::packet::Packet;
 
+use self::decoder::{Decoder, Spec};
+use self::repair::Repaired;
 use crate::dsp::{Intake, RATES_HZ};
 use crate::error::AudioError;
 
-/// Reads a file of any rate, format and number of channels as 16 kHz mono. A file that ends in the middle gives what
-/// there is of it.
-///
-/// # Errors
-/// [`AudioError::Unreadable`] when the file cannot be opened, [`AudioError::NotAudio`] when nothing in it can be decoded
-/// or its rate cannot be meant.
-pub fn read_audio_file(path: &Path) -> Result<Clip, AudioError> {
-    let unreadable = |e: std::io::Error| AudioError::Unreadable { path: path.into(), reason: e.to_string() };
-    let file = File::open(path).map_err(unreadable)?;
-    if file.metadata().map_err(unreadable)?.is_dir() {
-        return Err(AudioError::Unreadable { path: path.into(), reason: "it is a directory".to_owned() });
-    }
-    decode(file, path).map_err(|reason| AudioError::NotAudio { path: path.into(), reason })
+/// Less than this is not worth a word: nothing is said in it.
+const SHORTEST_LOSS_S: f64 = 0.1;
+
+/// Errors in a row, without a packet between them, after which a file is given up.
+const MOST_ERRORS: u32 = 100;
+
+/// A file that is being read.
+pub struct AudioFile {
+    path: PathBuf,
+    extension: Option<String>,
+    /// `None` for a pipe.
+    file: Option<Arc<File>>,
+    format: Box<dyn FormatReader>,
+    /// Time stamps that jump say nothing here: pages do.
+    ogg: bool,
+    /// What the reader of the container will pass over.
+    losses: Vec<ogg::Loss>,
+    /// Where another file follows in the same one.
+    next: Option<u64>,
+    /// `None` where it cannot be decoded.
+    track: Option<Track>,
+    intake: Option<(Spec, Intake)>,
+    interleaved: Vec<f32>,
+    fresh: Vec<f32>,
+    /// `fresh` was not given out yet.
+    ahead: bool,
+    /// Samples of all pieces but `fresh`.
+    samples: u64,
+    errors: u32,
+    ended: bool,
+    unread: Unread,
 }
 
-fn decode(file: File, path: &Path) -> Result<Clip, String> {
-    let mut hint = Hint::new();
-    if let Some(extension) = path.extension().and_then(|e| e.to_str()) {
-        hint.with_extension(extension);
-    }
-    let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
-    let mut format = symphonia::default::get_probe()
-        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
-        .map_err(|e| e.to_string())?;
-    let track = format.default_track(TrackType::Audio).ok_or("it has no audio track")?;
-    let parameters = track.codec_params.as_ref().and_then(|c| c.audio()).ok_or("its codec is not known")?;
-    let mut decoder = symphonia::default::get_codecs()
-        .make_audio_decoder(parameters, &AudioDecoderOptions::default())
-        .map_err(|e| e.to_string())?;
-    let track = track.id;
+struct Track {
+    id: u32,
+    decoder: Decoder,
+    /// Frames of the track per second.
+    rate_hz: f64,
+    /// When the next packet begins, in frames.
+    expected: Option<i64>,
+}
 
-    let mut intake = None;
-    let mut interleaved = Vec::<f32>::new();
-    let mut samples = Vec::new();
-    let mut damage = None;
-    loop {
-        let packet = match format.next_packet() {
-            Ok(Some(packet)) if packet.track_id == track => packet,
-            Ok(Some(_)) => continue,
-            Ok(None) => break,
-            Err(error) => {
-                damage = Some(error.to_string());
-                break;
+impl AudioFile {
+    /// Opens a file and reads the beginning of its audio.
+    ///
+    /// # Errors
+    /// [`AudioError::Unreadable`] when the file cannot be opened, [`AudioError::NotAudio`] when
+    /// nothing in it can be decoded or its rate cannot be meant.
+    pub fn open(path: &Path) -> Result<Self, AudioError> {
+        let unreadable = |reason: String| AudioError::Unreadable { path: path.into(), reason };
+        let file = File::open(path).map_err(|e| unreadable(e.to_string()))?;
+        let kind = file.metadata().map_err(|e| unreadable(e.to_string()))?;
+        if kind.is_dir() {
+            return Err(unreadable("it is a directory".to_owned()));
+        }
+        let failed = |e: std::io::Error| unreadable(e.to_string());
+        let (file, repaired, losses) = if kind.is_file() {
+            let losses = ogg::losses(&file).map_err(failed)?;
+            let file = Arc::new(file);
+            let repaired = repair::regular(&file, 0);
+            (Some(file), repaired, losses)
+        } else {
+            (None, repair::pipe(file), Vec::new())
+        };
+        let Repaired { source, next } = repaired.map_err(failed)?;
+        let not_audio = |reason| AudioError::NotAudio { path: path.into(), reason };
+        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_owned);
+        let format = probe(source, extension.as_deref())
+            .map_err(|reason| not_audio(losses.first().map_or(reason, |loss| loss.reason.clone())))?;
+        let ogg = format.format_info().format == FORMAT_ID_OGG;
+        let mut opened = Self {
+            path: path.into(),
+            extension,
+            file,
+            format,
+            ogg,
+            losses,
+            next,
+            track: None,
+            intake: None,
+            interleaved: Vec::new(),
+            fresh: Vec::new(),
+            ahead: true,
+            samples: 0,
+            errors: 0,
+            ended: false,
+            unread: Unread::default(),
+        };
+        opened.choose_track();
+        opened.read_piece();
+        match opened.unread.reason.take() {
+            Some(reason) if opened.intake.is_none() => Err(not_audio(reason)),
+            reason => {
+                opened.unread.reason = reason;
+                Ok(opened)
+            }
+        }
+    }
+
+    /// The next piece, a fraction of a second long; `None` at the end.
+    pub fn next_piece(&mut self) -> Option<&[f32]> {
+        if !std::mem::take(&mut self.ahead) {
+            self.read_piece();
+        }
+        (!self.fresh.is_empty()).then_some(&self.fresh)
+    }
+
+    /// What of all that was passed could not be read, if it is worth a word.
+    #[must_use]
+    pub fn unread(&self) -> Option<AudioError> {
+        let what = self.unread.summary()?;
+        Some(AudioError::PartlyRead { path: self.path.clone(), what })
+    }
+
+    /// Fills `fresh`, unless the file has ended.
+    fn read_piece(&mut self) {
+        self.samples += self.fresh.len() as u64;
+        self.fresh.clear();
+        while self.fresh.is_empty() && !self.ended {
+            match self.format.next_packet() {
+                Ok(Some(packet)) => self.take(&packet),
+                // A file that was cut at its end has been read to its end.
+                Ok(None) => self.end(),
+                Err(Error::IoError(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => self.end(),
+                Err(Error::ResetRequired) => self.choose_track(),
+                Err(error) => self.fail(&error),
+            }
+        }
+    }
+
+    /// Seconds of audio so far.
+    fn position(&self) -> f64 {
+        (self.samples + self.fresh.len() as u64) as f64 / f64::from(SAMPLE_RATE_HZ)
+    }
+
+    /// Goes on with the audio of what the container now has.
+    fn choose_track(&mut self) {
+        let audio = self.format.tracks().iter().filter(|track| {
+            track.codec_params.as_ref().is_some_and(|parameters| parameters.audio().is_some())
+        });
+        let others = audio.count().saturating_sub(1);
+        let track = self.format.default_track(TrackType::Audio);
+        let parameters = track.and_then(|track| track.codec_params.as_ref()?.audio());
+        let opened = match (track, parameters) {
+            (None, _) => Err("it has no audio track".to_owned()),
+            (Some(_), None) => Err("its codec is not known".to_owned()),
+            (Some(track), Some(parameters)) => Track::new(track.id, parameters),
+        };
+        let position = self.position();
+        if others > 0 {
+            self.unread.rest(position, format!("{others} more audio tracks, of which one is read"));
+        }
+        self.track = opened.map_err(|reason| self.unread.rest(position, reason)).ok();
+    }
+
+    fn take(&mut self, packet: &Packet) {
+        self.errors = 0;
+        let position = self.position();
+        let Some(track) = self.track.as_mut().filter(|track| track.id == packet.track_id) else { return };
+        let begin = packet.pts.get();
+        if let Some(expected) = track.expected.filter(|_| !self.ogg) {
+            let missing = begin.saturating_sub(expected) as f64 / track.rate_hz;
+            self.unread.stretch(position, missing, "it is damaged there");
+        }
+        let length = i64::try_from(packet.block_dur().get()).unwrap_or(i64::MAX);
+        track.expected = Some(begin.saturating_add(length));
+        let spec = match track.decoder.decode(packet, &mut self.interleaved) {
+            Ok(spec) => spec,
+            Err(reason) => {
+                let missing = length as f64 / track.rate_hz;
+                return self.unread.stretch(position, missing, &reason);
             }
         };
-        match decoder.decode(&packet) {
-            Ok(audio) => {
-                let (rate, channels) = (audio.spec().rate(), audio.spec().channels().count());
-                if !RATES_HZ.contains(&rate) {
-                    return Err(format!("it claims to have {rate} samples a second"));
+        if !RATES_HZ.contains(&spec.rate_hz) || spec.channels == 0 {
+            self.ended = true;
+            return self
+                .unread
+                .rest(position, format!("it claims to have {} samples a second", spec.rate_hz));
+        }
+        if let Some((of, intake)) = &mut self.intake
+            && *of != spec
+        {
+            intake.flush(&mut self.fresh);
+            self.intake = None;
+        }
+        let (_, intake) = self.intake.get_or_insert_with(|| (spec, Intake::new(spec.rate_hz, spec.channels)));
+        intake.push(&self.interleaved, &mut self.fresh);
+    }
+
+    /// The container has no more.
+    fn end(&mut self) {
+        if let (Some(base), Some(file)) = (self.next.take(), &self.file) {
+            let following = repair::regular(file, base).map_err(|e| e.to_string());
+            let opened = following.and_then(|Repaired { source, next }| {
+                self.next = next;
+                probe(source, self.extension.as_deref())
+            });
+            match opened {
+                Ok(format) => {
+                    self.format = format;
+                    return self.choose_track();
                 }
-                let channels = u16::try_from(channels).map_err(|_| "it has too many channels")?;
-                audio.copy_to_vec_interleaved(&mut interleaved);
-                let (_, intake) =
-                    intake.get_or_insert_with(|| ((rate, channels), Intake::new(rate, channels)));
-                intake.push(&interleaved, &mut samples);
+                Err(reason) => {
+                    let position = self.position();
+                    self.unread.rest(position, reason);
+                }
             }
-            Err(DecodeError::DecodeError(reason)) => damage = Some(reason.to_owned()),
-            Err(error) => {
-                damage = Some(error.to_string());
-                break;
+        }
+        for ogg::Loss { at_s, seconds, reason } in std::mem::take(&mut self.losses) {
+            match seconds {
+                Some(seconds) => self.unread.stretch(at_s, seconds, &reason),
+                None => self.unread.rest(at_s, reason),
             }
+        }
+        self.ended = true;
+        if let Some((_, intake)) = &mut self.intake {
+            intake.flush(&mut self.fresh);
         }
     }
-    match (intake, damage) {
-        (Some((_, mut intake)), _) => {
-            intake.flush(&mut samples);
-            Ok(Clip::sanitised(samples).0)
+
+    fn fail(&mut self, error: &Error) {
+        self.errors += 1;
+        let given_up = matches!(error, Error::IoError(_)) || self.errors > MOST_ERRORS;
+        self.unread.rest(self.position(), error.to_string());
+        if given_up {
+            self.end();
         }
-        (None, Some(damage)) => Err(damage),
-        // A well-formed file of no samples.
-        (None, None) => Ok(Clip::empty()),
+    }
+}
+
+impl std::fmt::Debug for AudioFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AudioFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Track {
+    fn new(id: u32, parameters: &AudioCodecParameters) -> Result<Self, String> {
+        let rate_hz = f64::from(parameters.sample_rate.unwrap_or(SAMPLE_RATE_HZ).max(1));
+        Ok(Self { id, decoder: Decoder::new(parameters)?, rate_hz, expected: None })
+    }
+}
+
+fn probe(
+    source: Box<dyn symphonia::core::io::MediaSource>,
+    extension: Option<&str>,
+) -> Result<Box<dyn FormatReader>, String> {
+    let mut hint = Hint::new();
+    if let Some(extension) = extension {
+        hint.with_extension(extension);
+    }
+    let stream = MediaSourceStream::new(source, MediaSourceStreamOptions::default());
+    symphonia::default::get_probe()
+        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
+        .map_err(|e| e.to_string())
+}
+
+/// What of a file could not be read.
+#[derive(Debug, Default)]
+struct Unread {
+    /// Of the first place, for people.
+    reason: Option<String>,
+    /// Where that is.
+    at_s: f64,
+    places: u32,
+    /// All stretches of known length together.
+    seconds: f64,
+    /// There is one of unknown length.
+    open: bool,
+}
+
+impl Unread {
+    fn note(&mut self, at_s: f64, reason: &str) {
+        self.places += 1;
+        if self.reason.is_none() {
+            self.reason = Some(reason.to_owned());
+            self.at_s = at_s;
+        }
+    }
+
+    /// A stretch of this length was left out.
+    fn stretch(&mut self, at_s: f64, seconds: f64, reason: &str) {
+        if seconds > 0.0 {
+            self.seconds += seconds;
+            self.note(at_s, reason);
+        }
+    }
+
+    /// Nobody knows how much.
+    fn rest(&mut self, at_s: f64, reason: String) {
+        self.open = true;
+        self.note(at_s, &reason);
+    }
+
+    fn summary(&self) -> Option<String> {
+        let reason = self.reason.as_ref().filter(|_| self.open || self.seconds >= SHORTEST_LOSS_S)?;
+        let (at, seconds) = (self.at_s, self.seconds);
+        Some(match (self.places, self.open) {
+            (1, true) => format!("what follows {at:.1} s is missing: {reason}"),
+            (1, false) => format!("{seconds:.1} s at {at:.1} s are missing: {reason}"),
+            (places, true) => format!("{places} places are missing, the first at {at:.1} s: {reason}"),
+            (places, false) => {
+                format!("{seconds:.1} s in {places} places are missing, the first at {at:.1} s: {reason}")
+            }
+        })
+    }
+}
+
+/// Reads a whole file. A file that ends in the middle gives what there is of it.
+///
+/// # Errors
+/// As [`AudioFile::open`], and [`AudioError::PartlyRead`] when a part of it cannot be read.
+pub fn read_audio_file(path: &Path) -> Result<Clip, AudioError> {
+    let mut file = AudioFile::open(path)?;
+    let mut samples = Vec::new();
+    while let Some(piece) = file.next_piece() {
+        samples.extend_from_slice(piece);
+    }
+    match file.unread() {
+        Some(error) => Err(error),
+        None => Ok(Clip::sanitised(samples).0),
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use hound::{SampleFormat, WavSpec, WavWriter};
-
-    use super::*;
-
-    /// A file of 16 bit; every channel is the same.
-    pub(crate) fn write_wav(path: &Path, rate: u32, channels: u16, mono: &[f32]) {
-        write(path, rate, channels, 16, SampleFormat::Int, mono);
-    }
-
-    fn write(path: &Path, rate: u32, channels: u16, bits: u16, kind: SampleFormat, mono: &[f32]) {
-        let spec = WavSpec { channels, sample_rate: rate, bits_per_sample: bits, sample_format: kind };
-        let mut writer = WavWriter::create(path, spec).unwrap();
-        for s in mono {
-            for _ in 0..channels {
-                match kind {
-                    SampleFormat::Float => writer.write_sample(*s).unwrap(),
-                    SampleFormat::Int => {
-                        let scale = f64::from(2_u32.pow(u32::from(bits) - 1)) - 1.0;
-                        writer.write_sample((f64::from(*s) * scale) as i32).unwrap();
-                    }
-                }
-            }
-        }
-        writer.finalize().unwrap();
-    }
-
-    fn tone(rate: u32, seconds: f64) -> Vec<f32> {
-        (0..(f64::from(rate) * seconds) as usize)
-            .map(|n| (0.5 * (std::f64::consts::TAU * 500.0 * n as f64 / f64::from(rate)).sin()) as f32)
-            .collect()
-    }
-
-    #[test]
-    fn wav_of_odd_formats() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("odd.wav");
-        let expected = tone(16_000, 0.5);
-        for (rate, channels, bits, kind) in [
-            (16_000, 1, 16, SampleFormat::Int),
-            (8_000, 1, 8, SampleFormat::Int),
-            (44_100, 2, 24, SampleFormat::Int),
-            (48_000, 6, 32, SampleFormat::Int),
-            (96_000, 3, 32, SampleFormat::Float),
-            (11_025, 1, 16, SampleFormat::Int),
-        ] {
-            write(&path, rate, channels, bits, kind, &tone(rate, 0.5));
-            let clip = read_audio_file(&path).unwrap();
-            let what = format!("{rate} Hz, {channels} channels, {bits} bit {kind:?}");
-            assert!(clip.samples().len().abs_diff(8_000) <= 1, "{what}: {}", clip.samples().len());
-            let worst = (400..7_600).map(|n| (clip.samples()[n] - expected[n]).abs()).fold(0.0, f32::max);
-            assert!(worst < 0.098, "{what}: off by {worst}, a sample is 0.098");
-        }
-    }
-
-    #[test]
-    fn numbers_that_are_none_become_silence() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("nan.wav");
-        write(&path, 16_000, 1, 32, SampleFormat::Float, &[f32::NAN, 0.5, f32::INFINITY, 1e30]);
-        assert_eq!(read_audio_file(&path).unwrap().samples(), [0.0, 0.5, 0.0, 1.0]);
-    }
-
-    #[test]
-    fn a_file_that_was_cut_gives_what_is_left() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("cut.wav");
-        write_wav(&path, 16_000, 1, &tone(16_000, 1.0));
-        let bytes = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &bytes[..16_044]).unwrap();
-        let left = read_audio_file(&path).unwrap().samples().len();
-        assert!((7_000..=8_000).contains(&left), "{left}");
-    }
-
-    #[test]
-    fn what_cannot_be_read_says_what_to_do() {
-        let dir = tempfile::tempdir().unwrap();
-        let text = dir.path().join("notes.wav");
-        std::fs::write(&text, "dear diary, today I did not record anything at all").unwrap();
-        let none = dir.path().join("none.wav");
-        std::fs::write(&none, "").unwrap();
-        let header = dir.path().join("header.wav");
-        write_wav(&header, 16_000, 1, &tone(16_000, 0.1));
-        std::fs::write(&header, &std::fs::read(&header).unwrap()[..20]).unwrap();
-        for path in [&text, &none, &header] {
-            let error = read_audio_file(path).unwrap_err();
-            assert!(matches!(error, AudioError::NotAudio { .. }), "{error:?}");
-            assert!(error.to_string().contains("ffmpeg"), "{error}");
-        }
-        for path in [dir.path(), Path::new("/nowhere/to.wav")] {
-            let error = read_audio_file(path).unwrap_err();
-            assert!(matches!(error, AudioError::Unreadable { .. }), "{error:?}");
-        }
-    }
-
-    #[test]
-    fn a_header_that_claims_what_cannot_be_is_not_believed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("claims.wav");
-        write(&path, 16_000, 1, 8, SampleFormat::Int, &[0.5; 100]);
-        let honest = std::fs::read(&path).unwrap();
-        let claims = |channels: u16, rate: u32| {
-            let mut bytes = honest.clone();
-            bytes[22..24].copy_from_slice(&channels.to_le_bytes());
-            bytes[24..28].copy_from_slice(&rate.to_le_bytes());
-            std::fs::write(&path, bytes).unwrap();
-            read_audio_file(&path).map(|clip| clip.samples().len())
-        };
-        for (channels, rate, reason) in [
-            (1, 0, "0 samples a second"),
-            (1, 1, "1 samples a second"),
-            (1, 999, "999 samples a second"),
-            (1, 768_001, "768001 samples a second"),
-            (1, u32::MAX, "4294967295 samples a second"),
-            (0, 16_000, "invalid channel count"),
-            (u16::MAX, 16_000, "invalid channel count"),
-        ] {
-            let error = claims(channels, rate).unwrap_err();
-            assert!(matches!(error, AudioError::NotAudio { .. }), "{channels} x {rate} Hz: {error:?}");
-            assert!(error.to_string().contains(reason), "{channels} x {rate} Hz: {error}");
-        }
-        assert_eq!(claims(1, 1_000), Ok(1_600));
-        assert_eq!(claims(1, 768_000), Ok(2));
-    }
-
-    #[test]
-    fn a_file_of_no_samples_is_an_empty_clip() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("empty.wav");
-        write_wav(&path, 48_000, 2, &[]);
-        assert!(read_audio_file(&path).unwrap().is_empty());
-    }
-}
+pub(crate) mod tests;

@@ -32,9 +32,9 @@ use ptt_messages::{Port, RecorderCommand, RecorderEvent};
 
 pub use config::{AudioConfig, BackendKind, HostChoice, MicrophonePolicy, SilenceKind, WavPace};
 pub use error::AudioError;
-pub use file::read_audio_file;
+pub use file::{AudioFile, read_audio_file};
 pub use source::microphone::{InputDeviceInfo, list_devices};
-pub use split::split_at_pauses;
+pub use split::Splitter;
 
 /// Starts the recorder on the current arbiter. Opens nothing until it is told to.
 ///

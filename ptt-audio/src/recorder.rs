@@ -18,6 +18,7 @@ use crate::link::Link;
 use crate::metrics::Handles;
 use crate::ring::Loss;
 use crate::source::Cue;
+use crate::source::wav::Pieces;
 use crate::take::{Rules, Take};
 use crate::vad::{FRAME, Vad};
 
@@ -43,6 +44,9 @@ const CATCH_UP: u64 = 10;
 struct Running {
     take: Take,
     at_once: bool,
+    /// Of a take that is heard at once: what of it is still to be heard.
+    pieces: Option<Pieces>,
+    stopped: bool,
 }
 
 struct Waiting {
@@ -169,12 +173,14 @@ impl Recorder {
         }
         self.poll_link(now);
         self.drain(now);
+        self.hear_pieces(now);
         self.look_for_loss(now);
         self.begin_waiting(now);
         self.timers(now);
         // A wish made in this turn starts now, not at the next one.
         self.poll_link(now);
-        self.alarm = self.next_alarm();
+        let goes_on = self.running.as_ref().is_some_and(|running| running.pieces.is_some());
+        self.alarm = if goes_on { Some(now) } else { self.next_alarm() };
         self.alarm
     }
 
@@ -190,14 +196,48 @@ impl Recorder {
 
     fn stop(&mut self, id: TakeId, release: Moment) {
         let Some(running) = self.running.as_mut().filter(|running| running.take.id() == id) else { return };
+        running.stopped = true;
         if running.at_once {
-            running.take.release(self.history.end());
-            // What a microphone would have gone on hearing.
-            let silence = vec![0.0; usize::try_from(self.rules.post_roll).unwrap_or(0) + FRAME];
-            self.history.push(&silence);
+            if running.pieces.is_none() {
+                self.release_at_once();
+            }
         } else if let Some(number) = self.clock.number_at(release) {
             running.take.release(number);
         }
+    }
+
+    /// Lets a take that is heard at once hear the next of it: not all, because what it has to tell must be taken from
+    /// memory meanwhile.
+    fn hear_pieces(&mut self, now: Moment) {
+        while let Some(running) = &mut self.running
+            && let Some(pieces) = &mut running.pieces
+            && self.told.is_empty()
+        {
+            let Some(piece) = pieces.next() else {
+                running.pieces = None;
+                if running.stopped {
+                    self.release_at_once();
+                }
+                break;
+            };
+            // In parts, because a piece may be longer than the history.
+            for part in piece.chunks(FRAME) {
+                self.history.push(part);
+                self.hear(now, 0);
+            }
+        }
+        if self.running.as_ref().is_some_and(|running| running.at_once) {
+            self.hear(now, 0);
+        }
+    }
+
+    /// The end of a take that was heard at once, where it has come to its end.
+    fn release_at_once(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        running.take.release(self.history.end());
+        // What a microphone would have gone on hearing.
+        let silence = vec![0.0; usize::try_from(self.rules.post_roll).unwrap_or(0) + FRAME];
+        self.history.push(&silence);
     }
 
     fn open(&mut self, now: Moment) {
@@ -414,22 +454,19 @@ impl Recorder {
                 let first_sample = self.clock.moment_of(begin).unwrap_or(press);
                 self.told.push(RecorderEvent::Started { take: id, first_sample });
                 let take = Take::new(id, self.rules, begin, pressed);
-                self.running = Some(Running { take, at_once: false });
+                self.running = Some(Running { take, at_once: false, pieces: None, stopped: false });
                 self.hear(now, 0);
             }
-            Cue::AtOnce(clip) => {
+            Cue::AtOnce(pieces) => {
                 let begin = self.history.end();
                 let pressed = begin + self.rules.pre_roll;
                 let first_sample = press - length(self.rules.pre_roll);
                 self.told.push(RecorderEvent::Started { take: id, first_sample });
                 let take = Take::new(id, self.rules, begin, pressed);
-                self.running = Some(Running { take, at_once: true });
+                self.running =
+                    Some(Running { take, at_once: true, pieces: Some(pieces), stopped: false });
                 self.history.push(&vec![0.0; usize::try_from(self.rules.pre_roll).unwrap_or(0)]);
-                // In pieces, because a file may be longer than the history.
-                for piece in clip.samples().chunks(FRAME) {
-                    self.history.push(piece);
-                    self.hear(now, 0);
-                }
+                self.hear(now, 0);
             }
         }
     }

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::thread::Thread;
 
-use ptt_messages::{Clip, Moment};
+use ptt_messages::Moment;
 
 use crate::config::{AudioConfig, BackendKind};
 use crate::error::AudioError;
@@ -64,12 +64,12 @@ pub trait Stream: Send {
 }
 
 /// How the audio of a take arrives.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Cue {
     /// Through the drain, as it is spoken.
     Live,
-    /// Here it is.
-    AtOnce(Clip),
+    /// Here it is, as fast as it is taken.
+    AtOnce(wav::Pieces),
 }
 
 /// The source the configuration asks for. Opens nothing.

@@ -15,6 +15,7 @@ mod controller;
 mod desktop_bus;
 mod faults;
 mod feedback;
+mod files;
 mod kernel;
 mod kernel_keys;
 mod kernel_latency;
