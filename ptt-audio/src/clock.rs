@@ -26,6 +26,10 @@ struct Anchor {
     at: Moment,
 }
 
+/// A moment this far after the newest anchor is not placed yet: the device stalls, and whether it
+/// kept or lost the audio meanwhile is known only when it goes on.
+const OUTLOOK: Duration = Duration::from_millis(200);
+
 /// The map for one stream.
 #[derive(Debug, Default)]
 pub struct SampleClock {
@@ -68,6 +72,14 @@ impl SampleClock {
         };
         let number = before.number + samples_in(moment.since(before.at));
         Some(self.anchors.get(after).map_or(number, |next| number.min(next.number)))
+    }
+
+    /// [`Self::number_at`] once audio that comes later cannot change it much; `None` while the
+    /// device stalls.
+    #[must_use]
+    pub fn settled_number_at(&self, moment: Moment) -> Option<u64> {
+        let newest = self.anchors.back()?;
+        if moment.since(newest.at) > OUTLOOK { None } else { self.number_at(moment) }
     }
 
     /// When sample `number` was, or will be, heard. `None` before the first anchor.
@@ -172,6 +184,26 @@ mod tests {
         clock.note(320, at(9_000));
         assert_eq!(clock.number_at(at(4_000)), Some(320), "what was lost is not owed");
         assert_eq!(clock.number_at(at(1_005)), Some(80));
+    }
+
+    #[test]
+    fn a_moment_in_a_stall_is_placed_when_the_device_goes_on() {
+        for (kept, expected) in [(true, 160 + 16_000), (false, 160)] {
+            let mut clock = SampleClock::default();
+            assert_eq!(clock.settled_number_at(at(1_000)), None);
+            clock.note(0, at(1_000));
+            assert_eq!(clock.settled_number_at(at(1_010)), Some(160));
+            // Nothing comes from 1.01 to 3.01 s, and the key moves at 2.01 s.
+            assert_eq!(clock.settled_number_at(at(2_010)), None);
+            if kept {
+                for block in 0..200 {
+                    clock.note(160 + block * 160, at(1_010 + block * 10));
+                }
+            } else {
+                clock.note(160, at(3_010));
+            }
+            assert_eq!(clock.settled_number_at(at(2_010)), Some(expected), "{kept}");
+        }
     }
 
     #[test]

@@ -31,7 +31,8 @@ pub struct AudioConfig {
     pub commit_pause_ms: Within<200, 5_000>,
     /// Speech with which a pause of `commit_pause_ms` closes a segment.
     pub commit_min_s: Within<1, 20>,
-    /// No audio from an open microphone for this long is a fault.
+    /// How long a take goes on waiting after the release for a microphone that delivers nothing.
+    /// While the key is held, and between takes, it is given up after 5 s, or this if it is longer.
     pub starve_ms: Within<100, 10_000>,
     /// The score from which on the voice-activity detector's verdict is "speech".
     pub vad_threshold_percent: Within<20, 95>,
@@ -59,7 +60,7 @@ impl Default for AudioConfig {
             pause_ms: Within::new(240),
             commit_pause_ms: Within::new(300),
             commit_min_s: Within::new(4),
-            starve_ms: Within::new(500),
+            starve_ms: Within::new(2_000),
             vad_threshold_percent: Within::new(50),
             wav: Vec::new(),
             wav_repeat: Within::new(0),

@@ -16,7 +16,6 @@ use crate::error::AudioError;
 use crate::history::{CAPACITY, History};
 use crate::link::Link;
 use crate::metrics::Handles;
-use crate::ring::Loss;
 use crate::source::Cue;
 use crate::source::wav::Pieces;
 use crate::take::{Rules, Take};
@@ -27,6 +26,14 @@ const START_PATIENCE: Duration = Duration::from_millis(900);
 
 /// How long a microphone just opened may take to its first audio: an idle sound server's first block can be 2 s late.
 const FIRST_AUDIO: Duration = Duration::from_secs(3);
+
+/// How long an open microphone may deliver nothing while the key is held, and between takes: a
+/// paused sound server or a busy machine goes on after some seconds. After the release
+/// `audio.starve_ms` counts.
+const STALL: Duration = Duration::from_secs(5);
+
+/// While nothing comes it is looked this often whether we were stopped ourselves.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Waits before a lost microphone is opened again.
 const RETRY_MS: [u64; 6] = [100, 200, 500, 1_000, 2_000, 5_000];
@@ -46,7 +53,17 @@ struct Running {
     at_once: bool,
     /// Of a take that is heard at once: what of it is still to be heard.
     pieces: Option<Pieces>,
-    stopped: bool,
+    /// When `Stop` came.
+    stopped: Option<Moment>,
+    /// The press and the release, while the microphone stalls and their samples are not known.
+    press: Option<Moment>,
+    release: Option<Moment>,
+}
+
+impl Running {
+    const fn new(take: Take) -> Self {
+        Self { take, at_once: false, pieces: None, stopped: None, press: None, release: None }
+    }
 }
 
 struct Waiting {
@@ -148,7 +165,7 @@ impl Recorder {
                 self.close();
             }
             RecorderCommand::Start { take, press } => self.start(take, press, now),
-            RecorderCommand::Stop { take, release } => self.stop(take, release),
+            RecorderCommand::Stop { take, release } => self.stop(take, release, now),
             RecorderCommand::Abort { take } => {
                 let waited = self.waiting.take_if(|waiting| waiting.take == take).is_some();
                 let ran = self.running.take_if(|running| running.take.id() == take);
@@ -170,6 +187,9 @@ impl Recorder {
     pub fn turn(&mut self, now: Moment) -> Option<Moment> {
         if self.alarm.is_some_and(|alarm| now > alarm + ASLEEP) {
             self.alive = now;
+            if let Some(running) = &mut self.running {
+                running.stopped = running.stopped.map(|_| now);
+            }
         }
         self.poll_link(now);
         self.drain(now);
@@ -180,7 +200,7 @@ impl Recorder {
         // A wish made in this turn starts now, not at the next one.
         self.poll_link(now);
         let goes_on = self.running.as_ref().is_some_and(|running| running.pieces.is_some());
-        self.alarm = if goes_on { Some(now) } else { self.next_alarm() };
+        self.alarm = if goes_on { Some(now) } else { self.next_alarm(now) };
         self.alarm
     }
 
@@ -194,20 +214,21 @@ impl Recorder {
         self.open(now);
     }
 
-    fn stop(&mut self, id: TakeId, release: Moment) {
+    fn stop(&mut self, id: TakeId, release: Moment, now: Moment) {
         let Some(running) = self.running.as_mut().filter(|running| running.take.id() == id) else { return };
-        running.stopped = true;
+        running.stopped.get_or_insert(now);
         if running.at_once {
             if running.pieces.is_none() {
                 self.release_at_once();
             }
-        } else if let Some(number) = self.clock.number_at(release) {
-            running.take.release(number);
+        } else {
+            running.release.get_or_insert(release);
+            self.place_edges();
         }
     }
 
-    /// Lets a take that is heard at once hear the next of it: not all, because what it has to tell must be taken from
-    /// memory meanwhile.
+    /// Lets a take that is heard at once hear the next of it: not all, because what it has to tell
+    /// must be taken from memory meanwhile.
     fn hear_pieces(&mut self, now: Moment) {
         while let Some(running) = &mut self.running
             && let Some(pieces) = &mut running.pieces
@@ -215,7 +236,7 @@ impl Recorder {
         {
             let Some(piece) = pieces.next() else {
                 running.pieces = None;
-                if running.stopped {
+                if running.stopped.is_some() {
                     self.release_at_once();
                 }
                 break;
@@ -238,6 +259,43 @@ impl Recorder {
         // What a microphone would have gone on hearing.
         let silence = vec![0.0; usize::try_from(self.rules.post_roll).unwrap_or(0) + FRAME];
         self.history.push(&silence);
+    }
+
+    /// Tells the running take the samples of its press and its release as far as they are known.
+    /// Says whether the take may hear.
+    fn place_edges(&mut self) -> bool {
+        let Some(running) = &self.running else { return false };
+        let id = running.take.id();
+        let placed = match running.press.map(|press| self.clock.settled_number_at(press)) {
+            Some(None) => return false,
+            Some(Some(pressed)) => Some(self.take_from(id, pressed)),
+            None => None,
+        };
+        let Some(running) = &mut self.running else { return false };
+        if let Some(take) = placed {
+            running.press = None;
+            running.take = take;
+        }
+        if let Some(release) = running.release
+            && let Some(number) = self.clock.settled_number_at(release)
+        {
+            running.release = None;
+            running.take.release(number);
+        }
+        true
+    }
+
+    /// A take whose key went down at sample `pressed`; its audio begins before, as far as it is
+    /// there.
+    fn take_from(&self, id: TakeId, pressed: u64) -> Take {
+        let kept = self.history.end().saturating_sub(MOST_PAST);
+        if kept > pressed {
+            let missing = length(kept - pressed);
+            tracing::warn!(take = %id, ?missing, "the take before it took so long that its beginning is lost");
+            self.metrics.missing.increment(missing.as_millis() as u64);
+        }
+        let earliest = self.history.oldest().max(kept).max(self.told_up_to);
+        Take::new(id, self.rules, pressed.saturating_sub(self.rules.pre_roll).max(earliest), pressed)
     }
 
     fn open(&mut self, now: Moment) {
@@ -331,13 +389,20 @@ impl Recorder {
             let tally = opened.drain.tally();
             self.metrics.dropped.increment(tally.dropped.swap(0, Relaxed));
             self.metrics.xruns.increment(tally.xruns.swap(0, Relaxed));
-            self.metrics.moved.increment(tally.moved.swap(0, Relaxed));
+            let moved = tally.moved.swap(0, Relaxed);
+            if moved > 0 && self.running.is_some() {
+                tracing::info!("another microphone was chosen in the sound system; the take goes on with it");
+            }
+            self.metrics.moved.increment(moved);
             self.metrics.ring_fill.set(opened.drain.fill());
         }
     }
 
     /// Lets the running take hear so many samples of what is there, or all of it when its end is known.
     fn hear(&mut self, now: Moment, most: u64) {
+        if !self.place_edges() {
+            return;
+        }
         let Some(running) = &mut self.running else { return };
         let take = &mut running.take;
         let limit = if running.at_once || take.released() { u64::MAX } else { take.heard() + most };
@@ -358,21 +423,30 @@ impl Recorder {
 
     fn look_for_loss(&mut self, now: Moment) {
         let Some(opened) = self.link.opened() else { return };
+        if opened.drain.tally().elsewhere() && self.running.is_none() {
+            tracing::info!("the sound system put another microphone in place of ours; opening that one");
+            self.publish();
+            self.close();
+            return self.open(now);
+        }
         if let Some(loss) = opened.drain.tally().lost() {
-            if loss == Loss::Moved && self.running.is_none() {
-                tracing::info!("the sound system put another microphone in place of ours; opening that one");
-                self.publish();
-                self.close();
-                return self.open(now);
-            }
             self.lose(&AudioError::Lost { reason: loss.reason(), kind: loss.kind() }, now);
             return;
         }
-        let patience = if self.delivering { self.starve } else { FIRST_AUDIO.max(self.starve) };
-        let silent = now.since(self.alive);
-        if opened.format.live && silent >= patience {
+        if opened.format.live && now >= self.starves_at() {
             self.metrics.starvations.increment(1);
-            self.lose(&AudioError::Starved { silent }, now);
+            self.lose(&AudioError::Starved { silent: now.since(self.alive) }, now);
+        }
+    }
+
+    /// When the silence of an open microphone becomes a fault.
+    fn starves_at(&self) -> Moment {
+        if !self.delivering {
+            return self.alive + FIRST_AUDIO.max(self.starve);
+        }
+        match self.running.as_ref().and_then(|running| running.stopped) {
+            Some(stopped) => self.alive.max(stopped) + self.starve,
+            None => self.alive + STALL.max(self.starve),
         }
     }
 
@@ -442,19 +516,12 @@ impl Recorder {
         self.vad.reset();
         match cue {
             Cue::Live => {
-                let pressed = self.clock.number_at(press).unwrap_or_else(|| self.history.end());
-                let kept = self.history.end().saturating_sub(MOST_PAST);
-                let earliest = self.history.oldest().max(kept).max(self.told_up_to);
-                let begin = pressed.saturating_sub(self.rules.pre_roll).max(earliest);
-                if kept > pressed {
-                    let missing = length(kept - pressed);
-                    tracing::warn!(take = %id, ?missing, "the take before it took so long that its beginning is lost");
-                    self.metrics.missing.increment(missing.as_millis() as u64);
-                }
-                let first_sample = self.clock.moment_of(begin).unwrap_or(press);
+                let pressed = self.clock.settled_number_at(press);
+                let take = self.take_from(id, pressed.unwrap_or_else(|| self.history.end()));
+                let first_sample = self.clock.moment_of(take.heard()).unwrap_or(press);
                 self.told.push(RecorderEvent::Started { take: id, first_sample });
-                let take = Take::new(id, self.rules, begin, pressed);
-                self.running = Some(Running { take, at_once: false, pieces: None, stopped: false });
+                let unplaced = pressed.is_none().then_some(press);
+                self.running = Some(Running { press: unplaced, ..Running::new(take) });
                 self.hear(now, 0);
             }
             Cue::AtOnce(pieces) => {
@@ -463,8 +530,7 @@ impl Recorder {
                 let first_sample = press - length(self.rules.pre_roll);
                 self.told.push(RecorderEvent::Started { take: id, first_sample });
                 let take = Take::new(id, self.rules, begin, pressed);
-                self.running =
-                    Some(Running { take, at_once: true, pieces: Some(pieces), stopped: false });
+                self.running = Some(Running { at_once: true, pieces: Some(pieces), ..Running::new(take) });
                 self.history.push(&vec![0.0; usize::try_from(self.rules.pre_roll).unwrap_or(0)]);
                 self.hear(now, 0);
             }
@@ -494,6 +560,11 @@ impl Recorder {
     }
 
     fn timers(&mut self, now: Moment) {
+        if self.ends_at().is_some_and(|at| now >= at) {
+            tracing::warn!("the microphone fell behind, so the take ends with what there is");
+            self.cut_short();
+            self.after_take(now);
+        }
         if self.retry_at.is_some_and(|at| now >= at) {
             self.open(now);
         }
@@ -502,18 +573,22 @@ impl Recorder {
         }
     }
 
+    /// When a take whose key is up ends at the latest: it may wait for audio that never comes.
+    fn ends_at(&self) -> Option<Moment> {
+        let stopped = self.running.as_ref().filter(|running| !running.at_once)?.stopped?;
+        Some(stopped + self.starve + length(self.rules.post_roll))
+    }
+
     fn closes_at(&self) -> Option<Moment> {
         let idle = self.running.is_none() && self.waiting.is_none() && self.delivering;
         (idle && self.policy == MicrophonePolicy::IdleClose).then(|| self.idle_since + self.idle_close)
     }
 
-    fn next_alarm(&mut self) -> Option<Moment> {
-        let starves =
-            self.link.opened().filter(|opened| opened.format.live).is_some().then(|| {
-                self.alive + if self.delivering { self.starve } else { FIRST_AUDIO.max(self.starve) }
-            });
+    fn next_alarm(&mut self, now: Moment) -> Option<Moment> {
+        let live = self.link.opened().is_some_and(|opened| opened.format.live);
+        let starves = live.then(|| self.starves_at().min(now + LOOK));
         let gives_up = self.waiting.as_ref().map(|waiting| waiting.until);
-        [starves, gives_up, self.retry_at, self.closes_at()].into_iter().flatten().min()
+        [starves, gives_up, self.retry_at, self.ends_at(), self.closes_at()].into_iter().flatten().min()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -45,6 +45,7 @@ pub struct Tally {
     pub xruns: AtomicU64,
     /// Times the sound system moved the stream to another device.
     pub moved: AtomicU64,
+    elsewhere: AtomicBool,
     lost: AtomicU8,
 }
 
@@ -59,12 +60,10 @@ pub enum Loss {
     Changed,
     /// The sound system failed.
     Broken,
-    /// The sound system has put another device in its place.
-    Moved,
 }
 
 impl Loss {
-    const ALL: [Self; 5] = [Self::Gone, Self::ServerGone, Self::Changed, Self::Broken, Self::Moved];
+    const ALL: [Self; 4] = [Self::Gone, Self::ServerGone, Self::Changed, Self::Broken];
 
     /// For people.
     #[must_use]
@@ -74,7 +73,6 @@ impl Loss {
             Self::ServerGone => "the connection to the sound server broke",
             Self::Changed => "its format changed",
             Self::Broken => "the sound system reported an error",
-            Self::Moved => "the sound system put another one in its place",
         }
     }
 
@@ -82,7 +80,7 @@ impl Loss {
     #[must_use]
     pub const fn kind(self) -> FaultKind {
         match self {
-            Self::Gone | Self::ServerGone | Self::Moved => FaultKind::Gone,
+            Self::Gone | Self::ServerGone => FaultKind::Gone,
             Self::Changed | Self::Broken => FaultKind::Broken,
         }
     }
@@ -92,6 +90,18 @@ impl Tally {
     /// Flags the stream as ended. The first reason stays.
     pub fn lose(&self, loss: Loss) {
         let _ = self.lost.compare_exchange(0, loss as u8, Relaxed, Relaxed);
+    }
+
+    /// The sound system moved the stream to another device; audio goes on in the same format.
+    pub fn move_on(&self) {
+        self.moved.fetch_add(1, Relaxed);
+        self.elsewhere.store(true, Relaxed);
+    }
+
+    /// Whether the stream is on another device than the one it was opened on.
+    #[must_use]
+    pub fn elsewhere(&self) -> bool {
+        self.elsewhere.load(Relaxed)
     }
 
     /// Whether and why the stream has ended.

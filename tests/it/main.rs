@@ -11,6 +11,7 @@ mod audio;
 mod bad_audio;
 mod bench;
 mod binary;
+mod capture;
 mod controller;
 mod desktop_bus;
 mod faults;

@@ -154,6 +154,15 @@ impl Rig {
         self.turn();
     }
 
+    /// A block of 10 ms comes that ended so long ago.
+    fn late_block(&mut self, millis: u64) {
+        let captured = self.now - Duration::from_millis(millis + 10);
+        if let Some(feed) = self.fake.feed.lock().unwrap().as_mut() {
+            feed.store(self.now, captured, &[0.001; 960], |s| s);
+        }
+        self.turn();
+    }
+
     /// Time passes without a sound.
     fn nothing(&mut self, millis: u64) -> &mut Self {
         for _ in 0..millis / 10 {
@@ -264,16 +273,30 @@ fn a_microphone_lost_between_takes_is_opened_again() {
 #[test]
 fn a_microphone_that_was_changed_for_another_one_is_opened_anew_and_is_no_fault() {
     let mut rig = Rig::new(|_| {});
-    let change = |rig: &Rig| rig.fake.feed.lock().unwrap().as_ref().unwrap().tally().lose(Loss::Moved);
+    let change = |rig: &Rig| rig.fake.feed.lock().unwrap().as_ref().unwrap().tally().move_on();
     rig.tell(RecorderCommand::Open).pass(100).expect(&["opened 48000/2"]);
     change(&rig);
     rig.turn().expect(&[]).pass(10).expect(&["opened 48000/2"]);
     assert_eq!((rig.opened(), rig.closed()), (2, 1));
-    // A take is of one microphone.
-    rig.start().pass(500);
-    change(&rig);
-    rig.turn().expect(&["started", "failed gone", "finished, cut short"]);
-    rig.nothing(100).pass(10).expect(&["opened 48000/2"]);
+}
+
+#[test]
+fn a_take_goes_on_with_the_microphone_that_was_chosen_in_it() {
+    let mut rig = Rig::new(|_| {});
+    rig.tell(RecorderCommand::Open).pass(1_000).start().pass(500);
+    rig.fake.feed.lock().unwrap().as_ref().unwrap().tally().move_on();
+    rig.pass(500).expect(&["opened 48000/2", "started"]);
+    rig.stop().pass(20).expect(&["finished", "opened 48000/2"]);
+    let length = rig.summary.unwrap().length;
+    assert!(length.abs_diff(Duration::from_millis(1_300)) < Duration::from_millis(20), "{length:?}");
+    assert_eq!((rig.opened(), rig.closed()), (2, 1), "between takes it is opened in its own format");
+    // When the one that was left has vanished, that is a fault all the same.
+    rig.pass(1_000).start().pass(500);
+    let tally = rig.fake.feed.lock().unwrap().as_ref().unwrap().tally();
+    tally.move_on();
+    rig.turn().expect(&["started"]);
+    tally.lose(Loss::Gone);
+    rig.turn().expect(&["failed gone", "finished, cut short"]);
 }
 
 #[test]
@@ -291,10 +314,78 @@ fn a_microphone_lost_in_a_take_leaves_what_there_is() {
 #[test]
 fn a_microphone_that_says_nothing_starves() {
     let mut rig = Rig::new(|_| {});
-    rig.tell(RecorderCommand::Open).pass(1_000).start().pass(500).nothing(490);
+    rig.tell(RecorderCommand::Open).pass(1_000).start().pass(500).nothing(4_990);
     rig.expect(&["opened 48000/2", "started"]);
     rig.nothing(10).expect(&["failed timeout", "finished, cut short"]);
     assert_eq!(rig.closed(), 1);
+}
+
+#[test]
+fn a_microphone_that_stalls_and_goes_on_does_not_end_the_take() {
+    for starve_ms in [100, 500, 2_000] {
+        let mut rig = Rig::new(|config| config.starve_ms = ptt_messages::Within::new(starve_ms));
+        rig.tell(RecorderCommand::Open).pass(1_000).start();
+        for stall_ms in [500, 3_000, 4_900] {
+            rig.pass(500).nothing(stall_ms);
+        }
+        rig.pass(500).stop().pass(20).expect(&["opened 48000/2", "started", "finished"]);
+        let length = rig.summary.unwrap().length;
+        assert!(length.abs_diff(Duration::from_millis(2_300)) < Duration::from_millis(20), "{length:?}");
+    }
+}
+
+#[test]
+fn a_stall_between_takes_costs_the_next_one_nothing() {
+    let mut rig = Rig::new(|_| {});
+    rig.tell(RecorderCommand::Open).pass(1_000).nothing(3_000);
+    // The key goes down while nothing comes; what the device lost is no part of the take's time.
+    rig.start().expect(&["opened 48000/2", "started"]).nothing(1_000);
+    rig.loud = true;
+    rig.pass(1_000).stop();
+    rig.loud = false;
+    rig.pass(300);
+    assert_eq!(rig.lines.last().map(String::as_str), Some("finished"));
+    let summary = rig.summary.unwrap();
+    assert!(summary.has_speech);
+    assert!(summary.length >= Duration::from_millis(1_290), "{summary:?}");
+    assert_eq!((rig.opened(), rig.closed()), (1, 0));
+}
+
+#[test]
+fn a_release_in_a_stall_waits_for_what_was_kept_but_not_for_long() {
+    // The device has kept what was said while it stalled: all of it, up to the release, is in the
+    // take.
+    let mut rig = Rig::new(|_| {});
+    rig.tell(RecorderCommand::Open).pass(1_000).start().pass(500).nothing(800).stop().nothing(700);
+    rig.expect(&["opened 48000/2", "started"]);
+    for age in (0..150).rev() {
+        rig.late_block(age * 10);
+    }
+    rig.pass(20).expect(&["finished"]);
+    let length = rig.summary.unwrap().length;
+    assert!(length.abs_diff(Duration::from_millis(1_600)) < Duration::from_millis(30), "{length:?}");
+    // It has lost it: the take ends with the first audio after the release.
+    let mut rig = Rig::new(|_| {});
+    rig.tell(RecorderCommand::Open).pass(1_000).start().pass(500).nothing(800).stop().nothing(700);
+    rig.pass(50).expect(&["opened 48000/2", "started", "finished"]);
+    // Nothing comes any more.
+    let mut rig = Rig::new(|_| {});
+    rig.tell(RecorderCommand::Open).pass(1_000).start().pass(500).nothing(1_000).stop().nothing(1_990);
+    rig.expect(&["opened 48000/2", "started"]);
+    rig.nothing(10).expect(&["failed timeout", "finished, cut short"]);
+}
+
+#[test]
+fn a_microphone_that_falls_behind_for_ever_does_not_keep_a_released_take() {
+    let mut rig = Rig::new(|_| {});
+    rig.tell(RecorderCommand::Open).pass(1_000).start().pass(500).nothing(1_000).stop();
+    // What comes is always older than the release.
+    for late in 0..249 {
+        rig.now = rig.now + Duration::from_millis(10);
+        rig.late_block(1_000 + 10 * late);
+    }
+    rig.expect(&["opened 48000/2", "started"]);
+    rig.nothing(10).expect(&["finished, cut short"]);
 }
 
 #[test]
@@ -339,7 +430,7 @@ fn a_hanging_close_is_waited_for_before_anything_is_opened() {
         },
     );
     rig.tell(RecorderCommand::Open).pass(100).expect(&["opened 48000/2"]);
-    rig.nothing(500).expect(&["lost timeout"]);
+    rig.nothing(5_000).expect(&["lost timeout"]);
     rig.start().nothing(900).expect(&["start failed timeout"]);
     assert_eq!(rig.opened(), 1);
 }

@@ -2,9 +2,10 @@
 //! half of the crate `pulseaudio` (docs/adr/0004 says why).
 //!
 //! *Which one.* A named microphone is held fast: when it vanishes the server must end the stream, not listen somewhere
-//! else. `default` is the server's choice, so that a user who chooses another microphone there is heard through it; each
-//! time the server moves the stream, for that reason or because the device has vanished, it ends here and is opened
-//! again, which the recorder tells as a fresh `Opened`. Nothing that the other device heard gets into a take by then.
+//! else. `default` is the server's choice, so that a user who chooses another microphone there is
+//! heard through it. When the server moves the stream, a take goes on with it; between takes it is
+//! opened again, in the other device's own format, which the recorder tells as a fresh `Opened`.
+//! That the old device has vanished ends the stream.
 //!
 //! *How much.* Blocks of `audio.block_ms`, and room for seconds of them in the server, so that nothing is lost while this
 //! process does not run.
@@ -58,7 +59,7 @@ pub(super) fn open(wanted: &str, block_ms: u32, wake: &Thread) -> Result<Opened,
     client.packets.set_frame(usize::from(channels) * SAMPLE);
     let channels = u16::from(channels);
     let (feed, drain) = hand_over(rate_hz, channels, wake.clone());
-    let heard = Heard::start(client, stream.channel, feed)
+    let heard = Heard::start(client, stream.channel, stream.sink_index, feed)
         .map_err(|error| Refusal::Failed { reason: error.to_string(), kind: FaultKind::Broken })?;
     let format = Format { device: name(&source), rate_hz, channels, live: true };
     tracing::debug!(bytes = stream.buffer_attr.fragment_size, "block size");

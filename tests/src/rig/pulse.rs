@@ -63,8 +63,17 @@ impl PrivatePulse {
     /// # Errors
     /// When `paplay` cannot be started.
     pub fn speak(&self, file: &Path) -> anyhow::Result<Process> {
+        self.speak_into("mic", file)
+    }
+
+    /// Plays it into another sink, whose monitor is a microphone too.
+    ///
+    /// # Errors
+    /// When `paplay` cannot be started.
+    pub fn speak_into(&self, sink: &str, file: &Path) -> anyhow::Result<Process> {
+        let device = format!("--device={sink}");
         // Enough in stock that a busy machine does not make the speaker stutter.
-        Process::spawn(self.client("paplay").args(["--device=mic", "--latency-msec=200"]).arg(file))
+        Process::spawn(self.client("paplay").args([device.as_str(), "--latency-msec=200"]).arg(file))
     }
 
     /// Begins to record what is played to the speakers: the chimes.

@@ -5,6 +5,7 @@
 //! each reading, and what has come meanwhile waits in the socket. A take begins with a place in what was heard before the
 //! press, so nobody waits for the nap to end.
 
+use std::io::Write as _;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use ptt_messages::Moment;
-use pulseaudio::protocol::Command;
+use pulseaudio::protocol::{Command, GetSourceInfo, PulseError, encode_command_message};
 
 use super::client::{Client, receive};
 use super::packets::{Packets, Piece};
@@ -23,6 +24,9 @@ use crate::source::{Cue, Stream};
 
 /// Bytes of a sample: the server converts whatever the device has.
 pub const SAMPLE: usize = size_of::<f32>();
+
+/// The number of our question whether the device that the stream was moved from is still there.
+const STILL_THERE: u32 = 1 << 31;
 
 /// How long the thread naps. Far less than the server and the socket hold.
 const NAP: Duration = Duration::from_millis(50);
@@ -36,16 +40,17 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// Starts to hear the stream `channel`.
+    /// Starts to hear the stream `channel`, which is on the source number `device`.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(client: Client, channel: u32, feed: Feed) -> std::io::Result<Self> {
+    pub fn start(client: Client, channel: u32, device: u32, feed: Feed) -> std::io::Result<Self> {
         let Client { socket, packets, version, .. } = client;
         socket.set_read_timeout(None)?;
         let (socket, in_take) = (Arc::new(socket), Arc::new(AtomicBool::new(false)));
         let mut line = Line {
             channel,
+            device,
             version,
             feed,
             in_take: Arc::clone(&in_take),
@@ -85,6 +90,8 @@ impl Drop for Heard {
 
 struct Line {
     channel: u32,
+    /// The source that the stream is on.
+    device: u32,
     version: u16,
     feed: Feed,
     in_take: Arc<AtomicBool>,
@@ -108,7 +115,7 @@ impl Line {
     fn listen(&mut self, socket: &UnixStream, mut packets: Packets) {
         let mut more = true;
         let loss = loop {
-            match self.hear(&mut packets, more, Moment::now()) {
+            match self.hear(socket, &mut packets, more, Moment::now()) {
                 // Not before the first audio, for which somebody may wait.
                 Ok(true) if !more && !self.in_take.load(Relaxed) => thread::park_timeout(NAP),
                 Ok(_) => {}
@@ -125,9 +132,18 @@ impl Line {
     }
 
     /// Hands over what has come by `now`, of which `more` may wait in the socket. Says whether any of it was audio.
-    fn hear(&mut self, packets: &mut Packets, more: bool, now: Moment) -> Result<bool, Loss> {
+    fn hear(
+        &mut self,
+        socket: &UnixStream,
+        packets: &mut Packets,
+        more: bool,
+        now: Moment,
+    ) -> Result<bool, Loss> {
         let mut audio = false;
-        if self.read.replace(now).is_some_and(|before| now.since(before) > STOOD_STILL) {
+        let stood = self.read.replace(now).is_some_and(|before| now.since(before) > STOOD_STILL);
+        // After a pause of the server's there is little to read; after one of ours the socket is
+        // full.
+        if stood && more {
             self.catching_up = Some(now + CATCHES_UP);
         }
         while let Some(piece) = packets.next().map_err(|_| Loss::Broken)? {
@@ -143,7 +159,7 @@ impl Line {
                     audio = true;
                 }
                 Piece::Audio { .. } => {}
-                Piece::Command(bytes) => self.obey(bytes)?,
+                Piece::Command(bytes) => self.obey(socket, bytes)?,
             }
         }
         let behind = |next: Moment| now.since(next) > CAUGHT_UP;
@@ -156,15 +172,28 @@ impl Line {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "of the server's hundred commands few are about us")]
-    fn obey(&self, mut bytes: &[u8]) -> Result<(), Loss> {
-        let Ok((_, command)) = Command::read_tag_prefixed(&mut bytes, self.version) else { return Ok(()) };
+    fn obey(&mut self, mut socket: &UnixStream, mut bytes: &[u8]) -> Result<(), Loss> {
+        let Ok((number, command)) = Command::read_tag_prefixed(&mut bytes, self.version) else {
+            return Ok(());
+        };
         let tally = self.feed.tally();
         match command {
             Command::RecordStreamKilled(channel) if channel == self.channel => Err(Loss::Gone),
             Command::RecordStreamMoved(moved) if moved.stream_index == self.channel => {
-                tally.moved.fetch_add(1, Relaxed);
-                Err(Loss::Moved)
+                // The server goes on sending in the format that was agreed on. A device that
+                // vanished is lost, though another one was put in its place; one that is still
+                // there was given up by the user.
+                tally.move_on();
+                let left = std::mem::replace(&mut self.device, moved.device_index);
+                let question = Command::GetSourceInfo(GetSourceInfo { index: Some(left), name: None });
+                let mut request = Vec::new();
+                encode_command_message(&mut request, STILL_THERE, &question, self.version)
+                    .map_err(|_| Loss::Broken)?;
+                socket.write_all(&request).map_err(|_| Loss::ServerGone)?;
+                self.feed.wake().unpark();
+                Ok(())
             }
+            Command::Error(PulseError::NoEntity) if number == STILL_THERE => Err(Loss::Gone),
             Command::Overflow(channel) if channel == self.channel => {
                 tally.xruns.fetch_add(1, Relaxed);
                 Ok(())
@@ -178,14 +207,14 @@ impl Line {
 mod tests {
     use assert_no_alloc::assert_no_alloc;
     use pulseaudio::protocol::stream::BufferAttr;
-    use pulseaudio::protocol::{
-        MAX_VERSION, RecordStreamMovedParams, encode_command_message, write_memblock,
-    };
+    use pulseaudio::protocol::{DESCRIPTOR_SIZE, MAX_VERSION, RecordStreamMovedParams, write_memblock};
+    use std::io::Read as _;
 
     use super::*;
     use crate::ring::{Drain, hand_over};
 
     const CHANNEL: u32 = 3;
+    const DEVICE: u32 = 7;
 
     fn line() -> (Line, Packets, Drain) {
         let (feed, drain) = hand_over(48_000, 2, thread::current());
@@ -194,6 +223,7 @@ mod tests {
         (
             Line {
                 channel: CHANNEL,
+                device: DEVICE,
                 version: MAX_VERSION,
                 feed,
                 in_take: Arc::default(),
@@ -214,6 +244,7 @@ mod tests {
     #[test]
     fn a_block_is_handed_over_without_an_allocation() {
         let (mut line, mut packets, mut drain) = line();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
         let samples: Vec<f32> = (0..960).map(|n| n as f32 / 960.0).collect();
         let body: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         let mut block = Vec::new();
@@ -226,7 +257,7 @@ mod tests {
             for part in block.chunks(1_001) {
                 assert_no_alloc(|| {
                     put(&mut packets, part);
-                    line.hear(&mut packets, false, Moment::now()).unwrap();
+                    line.hear(&ours, &mut packets, false, Moment::now()).unwrap();
                 });
             }
             while let Some((_, got)) = drain.next() {
@@ -239,6 +270,7 @@ mod tests {
     #[test]
     fn what_waited_while_we_stood_still_is_as_old_as_it_is() {
         let (mut line, mut packets, mut drain) = line();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
         let mut captured = Vec::new();
         // A block of 10 ms in time; then we stand still for 0.3 s. The socket had room for two thirds of it, in two readings;
         // the server sends the rest once there is room again, and we are in time again.
@@ -258,7 +290,7 @@ mod tests {
                 write_memblock(&mut block, CHANNEL, &[0; 960 * SAMPLE], 0).unwrap();
                 put(&mut packets, &block);
             }
-            line.hear(&mut packets, more, Moment::from_millis(now_ms)).unwrap();
+            line.hear(&ours, &mut packets, more, Moment::from_millis(now_ms)).unwrap();
             while let Some((block, _)) = drain.next() {
                 captured.push(block.captured);
             }
@@ -271,12 +303,13 @@ mod tests {
     #[test]
     fn what_the_server_lost_while_we_stood_still_does_not_come_late_for_ever() {
         let (mut line, mut packets, mut drain) = line();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
         let mut captured = Moment::default();
         for now_ms in [5_000, 6_000].into_iter().chain((6_010..7_050).step_by(10)) {
             let mut block = Vec::new();
             write_memblock(&mut block, CHANNEL, &[0; 960 * SAMPLE], 0).unwrap();
             put(&mut packets, &block);
-            line.hear(&mut packets, false, Moment::from_millis(now_ms)).unwrap();
+            line.hear(&ours, &mut packets, false, Moment::from_millis(now_ms)).unwrap();
             while let Some((block, _)) = drain.next() {
                 captured = block.captured;
             }
@@ -285,32 +318,87 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_after_a_pause_of_the_server_is_new() {
+        let (mut line, mut packets, mut drain) = line();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut captured = Vec::new();
+        for now_ms in [5_000, 8_000, 8_010] {
+            let mut block = Vec::new();
+            write_memblock(&mut block, CHANNEL, &[0; 960 * SAMPLE], 0).unwrap();
+            put(&mut packets, &block);
+            line.hear(&ours, &mut packets, false, Moment::from_millis(now_ms)).unwrap();
+            while let Some((block, _)) = drain.next() {
+                captured.push(block.captured);
+            }
+        }
+        // The first of them may have been on its way when the pause began.
+        assert_eq!(captured[2], Moment::from_millis(8_000));
+    }
+
+    #[test]
     fn what_the_server_tells_of_our_stream_is_obeyed() {
-        let moved = |channel| {
-            Command::RecordStreamMoved(RecordStreamMovedParams {
-                stream_index: channel,
-                device_index: 1,
-                device_name: c"other".to_owned(),
-                device_suspended: false,
-                buffer_attr: BufferAttr::default(),
-                configured_source_latency: 0,
-            })
-        };
-        for (command, loss, counted) in [
-            (Command::RecordStreamKilled(CHANNEL), Some(Loss::Gone), (0, 0)),
-            (Command::RecordStreamKilled(CHANNEL + 1), None, (0, 0)),
-            (moved(CHANNEL), Some(Loss::Moved), (1, 0)),
-            (moved(CHANNEL + 1), None, (0, 0)),
-            (Command::Overflow(CHANNEL), None, (0, 1)),
+        for (command, loss, xruns) in [
+            (Command::RecordStreamKilled(CHANNEL), Some(Loss::Gone), 0),
+            (Command::RecordStreamKilled(CHANNEL + 1), None, 0),
+            (moved(CHANNEL + 1, DEVICE + 1), None, 0),
+            (Command::Overflow(CHANNEL), None, 1),
         ] {
             let (mut line, mut packets, drain) = line();
-            let mut bytes = Vec::new();
-            encode_command_message(&mut bytes, u32::MAX, &command, MAX_VERSION).unwrap();
-            put(&mut packets, &bytes);
-            assert_eq!(line.hear(&mut packets, false, Moment::now()).err(), loss, "{command:?}");
+            let (ours, _theirs) = UnixStream::pair().unwrap();
+            tell(&mut packets, u32::MAX, &command);
+            assert_eq!(line.hear(&ours, &mut packets, false, Moment::now()).err(), loss, "{command:?}");
             let tally = drain.tally();
-            assert_eq!((tally.moved.load(Relaxed), tally.xruns.load(Relaxed)), counted, "{command:?}");
+            assert_eq!((tally.elsewhere(), tally.xruns.load(Relaxed)), (false, xruns), "{command:?}");
         }
+    }
+
+    #[test]
+    fn a_stream_that_was_moved_goes_on_unless_its_device_has_vanished() {
+        let refused = Command::Error(PulseError::NoEntity);
+        for (number, answer, loss) in [
+            (STILL_THERE, Command::Reply, None),
+            (STILL_THERE, Command::Error(PulseError::Internal), None),
+            (STILL_THERE + 1, refused.clone(), None),
+            (STILL_THERE, refused, Some(Loss::Gone)),
+        ] {
+            let (mut line, mut packets, mut drain) = line();
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let mut asked = vec![0; 1_000];
+            for (left, now_on) in [(DEVICE, 9), (9, 10)] {
+                tell(&mut packets, u32::MAX, &moved(CHANNEL, now_on));
+                line.hear(&ours, &mut packets, false, Moment::now()).unwrap();
+                let length = theirs.read(&mut asked).unwrap();
+                let mut question = &asked[DESCRIPTOR_SIZE..length];
+                let question = Command::read_tag_prefixed(&mut question, MAX_VERSION).unwrap();
+                let expected = GetSourceInfo { index: Some(left), name: None };
+                assert_eq!(question, (STILL_THERE, Command::GetSourceInfo(expected)));
+            }
+            let tally = drain.tally();
+            assert_eq!((tally.elsewhere(), tally.moved.load(Relaxed)), (true, 2));
+            let mut block = Vec::new();
+            write_memblock(&mut block, CHANNEL, &[0; 2 * SAMPLE], 0).unwrap();
+            put(&mut packets, &block);
+            tell(&mut packets, number, &answer);
+            assert_eq!(line.hear(&ours, &mut packets, false, Moment::now()).err(), loss, "{answer:?}");
+            assert!(drain.next().is_some(), "what the other device hears is taken");
+        }
+    }
+
+    fn moved(channel: u32, device_index: u32) -> Command {
+        Command::RecordStreamMoved(RecordStreamMovedParams {
+            stream_index: channel,
+            device_index,
+            device_name: c"other".to_owned(),
+            device_suspended: false,
+            buffer_attr: BufferAttr::default(),
+            configured_source_latency: 0,
+        })
+    }
+
+    fn tell(packets: &mut Packets, number: u32, command: &Command) {
+        let mut bytes = Vec::new();
+        encode_command_message(&mut bytes, number, command, MAX_VERSION).unwrap();
+        put(packets, &bytes);
     }
 
     #[test]
@@ -318,7 +406,7 @@ mod tests {
         for hang_up in [true, false] {
             let (ours, theirs) = UnixStream::pair().unwrap();
             let (feed, drain) = hand_over(48_000, 2, thread::current());
-            let heard = Heard::start(Client::over(ours), CHANNEL, feed).unwrap();
+            let heard = Heard::start(Client::over(ours), CHANNEL, DEVICE, feed).unwrap();
             let _other = if hang_up {
                 drop(theirs);
                 (Some(heard), None)
