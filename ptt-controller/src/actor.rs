@@ -5,6 +5,7 @@ use ptt_messages::{ControllerEvent, KeyboardEvent, Moment, Outcome, Posted, Stag
 use tracing::{debug, info, trace, warn};
 
 use crate::fsm::{Effect, Effects, Input, Machine, Move, Policy};
+use crate::handover::{HandOver, HandoverSlot};
 use crate::metrics::{Meters, count_take};
 use crate::ports::Ports;
 use crate::stopwatch::{Cue, Reading, Stopwatch};
@@ -20,23 +21,55 @@ pub(crate) const MAILBOX: usize = 100;
 
 pub(crate) struct Controller {
     machine: Machine,
+    /// What follows from the memory that the machine began with.
+    first: Effects,
     policy: Policy,
     ports: Ports,
     stopwatch: Stopwatch,
     meters: Meters,
     /// When the state was entered.
     entered: Moment,
+    /// Where the machine's memory comes from and goes to.
+    slot: HandoverSlot,
+    /// The machine's memory was handed over: nothing that happens now has an effect.
+    replaced: bool,
 }
 
 impl Controller {
-    pub fn new(policy: Policy, ports: Ports) -> Self {
-        let (machine, meters) = (Machine::default(), Meters::new());
+    pub fn new(policy: Policy, ports: Ports, slot: HandoverSlot) -> Self {
+        // Here and not when it starts: one that never does leaves what it has taken.
+        let (machine, first) = slot
+            .take()
+            .map_or_else(Default::default, |memory| Machine::resume(&policy, Moment::now(), memory));
+        let meters = Meters::new();
         meters.enter(machine.state());
-        Self { machine, policy, ports, stopwatch: Stopwatch::default(), meters, entered: Moment::now() }
+        Self {
+            machine,
+            first,
+            policy,
+            ports,
+            stopwatch: Stopwatch::default(),
+            meters,
+            entered: Moment::now(),
+            slot,
+            replaced: false,
+        }
+    }
+
+    /// Ends the machine's work and leaves its memory to the next controller.
+    fn hand_over(&mut self) -> Effects {
+        let (memory, effects) = self.machine.hand_over();
+        self.slot.put(memory);
+        self.replaced = true;
+        effects
     }
 
     /// Lets an input happen that was sent at `now` and caused at `cause`.
     fn happen(&mut self, now: Moment, cause: Moment, input: Input, ctx: &mut Context<Self>) {
+        if self.replaced {
+            debug!(input = input.name().label(), "too late: the controller was replaced");
+            return;
+        }
         let began = Moment::now();
         let (cue, name) = (Cue::of(&input), input.name());
         let effects = self.machine.step(&self.policy, now, input);
@@ -166,6 +199,38 @@ impl Controller {
 
 impl Actor for Controller {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        for effect in std::mem::take(&mut self.first) {
+            self.perform(effect, ctx);
+        }
+    }
+}
+
+/// However it ends: with the daemon, with the system of actors, or by a panic of another actor.
+impl Drop for Controller {
+    fn drop(&mut self) {
+        if !self.replaced {
+            // Nobody is there for the effects any more.
+            drop(self.hand_over());
+        }
+    }
+}
+
+impl Handler<Posted<HandOver>> for Controller {
+    type Result = ();
+
+    fn handle(&mut self, message: Posted<HandOver>, ctx: &mut Self::Context) {
+        let HandOver { answer } = message.open(ACTOR);
+        let rests = self.machine.is_at_rest() && !self.replaced;
+        if rests {
+            for effect in self.hand_over() {
+                self.perform(effect, ctx);
+            }
+        }
+        // Who asked may have lost patience.
+        let _ = answer.try_send(rests);
+    }
 }
 
 impl<T> Handler<Posted<T>> for Controller

@@ -18,6 +18,7 @@ pub mod diagram;
 mod effect;
 mod finished;
 mod gesture;
+mod handover;
 mod input;
 mod keys;
 pub mod policy;
@@ -35,6 +36,7 @@ use ptt_messages::{
 };
 
 pub use effect::{Effect, Effects, Move, Timer, TimerKind};
+pub use handover::{Handover, KeptItems};
 pub use input::{Input, InputName};
 pub use policy::{Mode, Policy};
 

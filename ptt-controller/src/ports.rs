@@ -8,6 +8,7 @@ use ptt_messages::{
 };
 
 use crate::actor::{ACTOR, Controller};
+use crate::handover::HandOver;
 
 /// Everyone the controller talks to.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub struct Inbox {
     pub output: Port<OutputEvent>,
     /// For the resource manager.
     pub resources: Port<ResourceEvent>,
+    /// For who replaces this controller by another one.
+    pub hand_over: Port<HandOver>,
 }
 
 impl Inbox {
@@ -57,6 +60,7 @@ impl Inbox {
             feedback: Port::to(ACTOR, controller),
             output: Port::to(ACTOR, controller),
             resources: Port::to(ACTOR, controller),
+            hand_over: Port::to(ACTOR, controller),
         }
     }
 }

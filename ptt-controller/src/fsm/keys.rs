@@ -77,6 +77,7 @@ impl Machine {
                 let take = job.audio.take;
                 if !policy.undo.is_zero() {
                     self.kept.cancelled = Some(job.audio);
+                    self.kept.undo_until = now + policy.undo;
                     out.arm(take, TimerKind::Undo, policy.undo);
                 }
                 out.play(take, Chime::Cancelled, at);

@@ -82,6 +82,8 @@ pub(super) struct Kept {
     pub salvaged: Option<Audio>,
     /// Audio of the last take that was cancelled in `processing`, for a while.
     pub cancelled: Option<Audio>,
+    /// End of that while.
+    pub undo_until: Moment,
 }
 
 impl State {

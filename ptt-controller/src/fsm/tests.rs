@@ -2,6 +2,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test says what it looks at")]
 
 mod exhaustive;
+mod handover;
 mod hostile;
 mod modes;
 mod script;

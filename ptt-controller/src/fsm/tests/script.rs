@@ -2,7 +2,8 @@
 //!
 //! An input may begin with `+2s` or `+150ms`: so much time passes first, and each timer that falls due in it is an input
 //! of its own; a line with nothing else shows the effects of those. `#1` names a take. Keys go down and up when their
-//! line says so. An effect that is missing or too many fails the test with its line.
+//! line says so. An effect that is missing or too many fails the test with its line. `replaced` is no input: the machine
+//! makes room for one that begins with its memory and without its timers.
 
 use std::time::Duration;
 
@@ -42,11 +43,22 @@ impl Stage {
             None => ("0ms", input),
         };
         let mut shown = self.pass(policy, duration(wait));
-        if !input.is_empty() {
+        if input.trim() == "replaced" {
+            shown.extend(self.replace(policy));
+        } else if !input.is_empty() {
             let input = parse(input.trim(), self.now);
             shown.extend(self.step(policy, input));
         }
         shown
+    }
+
+    fn replace(&mut self, policy: &Policy) -> Vec<String> {
+        let (memory, last) = self.machine.hand_over();
+        let (machine, first) = Machine::resume(policy, self.now, memory);
+        self.machine = machine;
+        self.timers.clear();
+        self.arm(&first);
+        last.iter().chain(&first).map(show).collect()
     }
 
     fn pass(&mut self, policy: &Policy, time: Duration) -> Vec<String> {
@@ -67,12 +79,16 @@ impl Stage {
 
     fn step(&mut self, policy: &Policy, input: Input) -> Vec<String> {
         let effects = self.machine.step(policy, self.now, input);
-        for effect in &effects {
+        self.arm(&effects);
+        effects.iter().map(show).collect()
+    }
+
+    fn arm(&mut self, effects: &Effects) {
+        for effect in effects {
             if let Effect::Arm(timer, after) = effect {
                 self.timers.push((self.now + *after, *timer));
             }
         }
-        effects.iter().map(show).collect()
     }
 }
 
