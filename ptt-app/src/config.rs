@@ -239,14 +239,11 @@ impl Config {
     }
 }
 
-/// `$XDG_CONFIG_HOME/ptt/config.toml`, or under `~/.config`.
+/// `$XDG_CONFIG_HOME/ptt/config.toml`, or under `~/.config`. A user without a home directory has none:
+/// no file of the working directory takes its place.
 #[must_use]
 pub fn user_file() -> PathBuf {
-    let base = std::env::var_os("XDG_CONFIG_HOME").filter(|d| !d.is_empty()).map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".config"),
-        PathBuf::from,
-    );
-    base.join("ptt/config.toml")
+    ptt_dirs::config().unwrap_or_else(|| "/nonexistent".into()).join("ptt/config.toml")
 }
 
 /// `PTT_AUDIO__PRE_ROLL_MS=200` is `audio.pre_roll_ms = 200`. Variables of sections that do not exist are errors later.

@@ -14,9 +14,9 @@ use crate::exit_code::{Exit, Failure};
 /// # Errors
 /// When it cannot be made, or belongs to someone else.
 pub fn runtime_dir() -> Result<PathBuf, Failure> {
-    let dir = std::env::var_os("XDG_RUNTIME_DIR").filter(|d| !d.is_empty()).map_or_else(
-        || std::env::temp_dir().join(format!("ptt-{}", rustix::process::getuid().as_raw())),
-        |base| PathBuf::from(base).join("ptt"),
+    let dir = ptt_dirs::runtime().map_or_else(
+        || ptt_dirs::temporary().join(format!("ptt-{}", rustix::process::getuid().as_raw())),
+        |base| base.join("ptt"),
     );
     let failed = |what: &str| {
         Failure::new(

@@ -183,7 +183,10 @@ impl From<zbus::Error> for BusError {
 
 async fn connect(address: Address, stop: &Stop) -> Result<Link, BusError> {
     let builder = match address {
-        Address::Session => zbus::connection::Builder::session(),
+        Address::Session => match ptt_dirs::session_bus() {
+            Some(address) => zbus::connection::Builder::address(address.as_str()),
+            None => zbus::connection::Builder::session(),
+        },
         Address::System => zbus::connection::Builder::system(),
     };
     let builder = builder.map_err(BusError::of)?.method_timeout(PATIENCE);

@@ -12,19 +12,26 @@ const ACTORS: [&str; 7] =
 /// Those whose threads ask the kernel for a slice of a core.
 const SLICED: [&str; 2] = ["ptt-keyboard", "ptt-stt"];
 
+/// Those that look for something in a directory of the user's.
+const AT_HOME: [&str; 5] = ["ptt-keyboard", "ptt-audio", "ptt-stt", "ptt-output", "ptt-app"];
+
 /// Longer ones hold more than one subject.
 const LINES: usize = 600;
 
 #[test]
 fn arrows_go_from_messages_to_actors_to_the_app_to_the_tests_and_nowhere_else() {
     let messages = BTreeSet::from(["ptt-messages"]);
-    let mut allowed = BTreeMap::from(["ptt-messages", "ptt-slice"].map(|base| (base, BTreeSet::new())));
+    let mut allowed =
+        BTreeMap::from(["ptt-messages", "ptt-slice", "ptt-dirs"].map(|base| (base, BTreeSet::new())));
     allowed.extend(ACTORS.map(|actor| (actor, messages.clone())));
     for actor in SLICED {
         allowed.entry(actor).or_default().insert("ptt-slice");
     }
+    for package in AT_HOME {
+        allowed.entry(package).or_default().insert("ptt-dirs");
+    }
     let below_app: BTreeSet<&str> = ACTORS.into_iter().chain(messages).collect();
-    allowed.insert("ptt-app", below_app.clone());
+    allowed.entry("ptt-app").or_default().extend(below_app.clone());
     allowed.insert("ptt-tests", below_app.into_iter().chain(["ptt-app"]).collect());
 
     let metadata = metadata();
@@ -99,6 +106,24 @@ fn every_file_says_what_lives_in_it_and_holds_one_subject() {
         assert!(headed, "{place} has no //! head");
         let lines = source.text.lines().count();
         assert!(lines <= LINES, "{place} has {lines} lines; more than {LINES} is more than one subject");
+    }
+}
+
+#[test]
+fn the_directories_of_the_user_are_asked_of_one_crate() {
+    let readers = ["var_os(\"XDG_", "var(\"XDG_", "var_os(\"HOME", "var(\"HOME", "home_dir()", "temp_dir()"];
+    for source in sources() {
+        let place = source.path.display().to_string();
+        if place.contains("/ptt-dirs/") || place.contains("/tests/") || source.is_test() {
+            continue;
+        }
+        for (number, line) in source.code() {
+            let found = readers.iter().find(|reader| line.contains(**reader));
+            assert!(
+                found.is_none(),
+                "{place}:{number} has {found:?}; ask ptt-dirs, which ignores relative paths"
+            );
+        }
     }
 }
 

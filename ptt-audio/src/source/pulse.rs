@@ -91,7 +91,7 @@ pub(super) fn list() -> Result<Vec<InputDeviceInfo>, Refusal> {
 }
 
 fn connect() -> Result<Client, Refusal> {
-    let env = |name: &str| std::env::var_os(name);
+    let env = ptt_dirs::variable;
     let mut refusal = Refusal::Failed { reason: "it does not run".to_owned(), kind: FaultKind::Gone };
     for address in addresses(env) {
         match Client::connect(&address, cookie(env, |file| std::fs::read(file).ok())) {

@@ -13,10 +13,8 @@ mod place;
 mod toplevel;
 mod transfer;
 
-use std::env;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -38,7 +36,7 @@ const NAME: &str = "wayland";
 /// `WAYLAND_DISPLAY`.
 #[must_use]
 pub fn found() -> Option<String> {
-    place::newest(Path::new(&env::var_os("XDG_RUNTIME_DIR")?))
+    place::newest(&ptt_dirs::runtime()?)
 }
 
 /// A connection to a compositor.
@@ -72,8 +70,7 @@ impl Wayland {
     pub fn connect(display: &str) -> Result<Self, OutputError> {
         let no_display =
             |reason: String| OutputError::NoDisplay { desktop: NAME, display: display.to_owned(), reason };
-        let runtime_dir = env::var_os("XDG_RUNTIME_DIR");
-        let socket = place::socket(display, runtime_dir.as_deref())
+        let socket = place::socket(display, ptt_dirs::runtime().as_deref())
             .ok_or_else(|| no_display("XDG_RUNTIME_DIR names no folder".to_owned()))?;
         let stream = UnixStream::connect(socket).map_err(|error| no_display(error.to_string()))?;
         let system = |error: rustix::io::Errno| OutputError::from_io("an event descriptor", error.into());

@@ -34,8 +34,7 @@ impl FileSink {
     /// # Errors
     /// The path is empty, needs a home that is not there, is a directory, or lies in none.
     pub fn open(path: &str, mode: WriteMode, sync: bool, limit: Duration) -> Result<Self, OutputError> {
-        let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-        let path = expand(path, home.as_deref())?;
+        let path = expand(path, ptt_dirs::home().as_deref())?;
         if path.is_dir() {
             return Err(OutputError::from_io(path.to_string_lossy(), io::ErrorKind::IsADirectory.into()));
         }

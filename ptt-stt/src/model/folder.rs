@@ -23,14 +23,10 @@ pub struct ModelInfo {
 /// The models folder: `$PTT_MODELS`, else `$XDG_DATA_HOME/ptt/models`, else `~/.local/share/ptt/models`.
 #[must_use]
 pub fn folder() -> PathBuf {
-    let set = |key| env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("PTT_MODELS").unwrap_or_else(|| {
-        // XDG: a relative path is to be ignored.
-        set("XDG_DATA_HOME")
-            .filter(|path| path.is_absolute())
-            .or_else(|| env::home_dir().map(|home| home.join(".local/share")))
-            .unwrap_or_default()
-            .join("ptt/models")
+    let named = env::var_os("PTT_MODELS").filter(|value| !value.is_empty()).map(PathBuf::from);
+    named.unwrap_or_else(|| {
+        // A user without a home directory has no models; those of the working directory are not theirs.
+        ptt_dirs::data().unwrap_or_else(|| "/nonexistent".into()).join("ptt/models")
     })
 }
 

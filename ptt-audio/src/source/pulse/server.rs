@@ -28,7 +28,8 @@ pub enum Address {
     Tcp(String),
 }
 
-/// Where to look for a server, in order. `env` gives a variable of the environment.
+/// Where to look for a server, in order. `env` gives a variable of the environment, directories of the user only where they
+/// are absolute.
 #[must_use]
 pub fn addresses(env: impl Fn(&str) -> Option<OsString>) -> Vec<Address> {
     if let Some(servers) = env("PULSE_SERVER").filter(|servers| !servers.is_empty()) {

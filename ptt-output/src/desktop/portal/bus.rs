@@ -146,7 +146,11 @@ pub(super) async fn comes_back(look: bool) {
 
 async fn connection() -> Result<Connection, PortalError> {
     let no_bus = |error: zbus::Error| PortalError::NoBus { reason: error.to_string() };
-    let builder = zbus::connection::Builder::session().map_err(no_bus)?.method_timeout(PATIENCE);
+    let builder = match ptt_dirs::session_bus() {
+        Some(address) => zbus::connection::Builder::address(address.as_str()),
+        None => zbus::connection::Builder::session(),
+    };
+    let builder = builder.map_err(no_bus)?.method_timeout(PATIENCE);
     match tokio::time::timeout(PATIENCE, builder.build()).await {
         Ok(built) => built.map_err(no_bus),
         Err(_) => Err(PortalError::NoBus { reason: "it does not answer".to_owned() }),

@@ -1,7 +1,6 @@
 //! Getting a session: who we are, what we want, and the user's answer.
 
 use std::cell::Cell;
-use std::env;
 
 use tracing::{debug, info, warn};
 use zbus::zvariant::{ObjectPath, OwnedObjectPath, Value};
@@ -32,7 +31,7 @@ impl Session {
     pub async fn ask(wants: Wants, dialog: &Cell<bool>) -> Result<Self, PortalError> {
         let mut bus = Bus::connect(APP_ID).await?;
         let path = create(&mut bus).await?;
-        let file = token::file(env::var_os("XDG_STATE_HOME"), env::var_os("HOME"));
+        let file = ptt_dirs::state().map(|state| token::file(&state));
         let kept = file.as_deref().and_then(token::load);
         select(&mut bus, &path, kept.as_deref()).await?;
         if wants == Wants::KeysAndClipboard {

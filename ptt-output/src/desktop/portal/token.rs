@@ -1,7 +1,6 @@
 //! What the portal remembers the user's word by: a token, good for one start, which brings the next one. It stands in the
 //! state folder where only the user can read it.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,12 +9,9 @@ use std::path::{Path, PathBuf};
 /// A longer one is none: the portals' are UUIDs.
 const LONGEST: usize = 4_096;
 
-/// The file, from `XDG_STATE_HOME` and `HOME`; `None` where neither names a folder.
-pub(super) fn file(state_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    let absolute = |dir: OsString| Some(PathBuf::from(dir)).filter(|dir| dir.is_absolute());
-    let state =
-        state_home.and_then(absolute).or_else(|| Some(home.and_then(absolute)?.join(".local/state")))?;
-    Some(state.join("ptt").join("remote-desktop.token"))
+/// The file in the state folder.
+pub(super) fn file(state: &Path) -> PathBuf {
+    state.join("ptt").join("remote-desktop.token")
 }
 
 /// The token, where there is one.
@@ -56,20 +52,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-
-    #[test]
-    fn it_stands_in_the_state_folder() {
-        for (state, home, expected) in [
-            (Some("/s"), Some("/h"), Some("/s/ptt/remote-desktop.token")),
-            (None, Some("/h"), Some("/h/.local/state/ptt/remote-desktop.token")),
-            (Some(""), Some("/h"), Some("/h/.local/state/ptt/remote-desktop.token")),
-            (Some("relative"), None, None),
-            (None, None, None),
-        ] {
-            let found = file(state.map(OsString::from), home.map(OsString::from));
-            assert_eq!(found, expected.map(PathBuf::from), "{state:?} {home:?}");
-        }
-    }
 
     #[test]
     fn it_is_the_users_alone_and_used_once() {

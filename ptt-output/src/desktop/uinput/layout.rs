@@ -93,7 +93,9 @@ impl Layout {
         let mut said: Vec<Diagnostic> = Vec::new();
         let group = Group { layout: &name.layout, variant: &name.variant };
         // The user's own files count, as they do for compositors; the layout that the environment names does not.
-        let keymap = Context::default().keymap_from_names(&mut said, None, None, Some(&[group]), Some(&[]));
+        let mut context = Context::builder();
+        context.environment_accessor(|name| ptt_dirs::variable(name)?.into_string().ok());
+        let keymap = context.build().keymap_from_names(&mut said, None, None, Some(&[group]), Some(&[]));
         let missing = |diagnostic: &Diagnostic| is_missing(diagnostic.kind());
         if said.iter().any(missing) {
             return Err(OutputError::NoLayout { layout: name.to_string() });
