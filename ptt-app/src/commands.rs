@@ -32,6 +32,18 @@ fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
     })
 }
 
+/// Refuses a command that would print what was said into the system journal.
+fn may_say_texts() -> Result<(), Failure> {
+    if !ptt_output::is_journal() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Config,
+        "standard output is the system journal, which would keep what was said; send it elsewhere, such as by \
+         StandardOutput=file:PATH in the unit, or `systemd-run --pipe`",
+    ))
+}
+
 fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     say(serde_json::to_string(value).expect("answers are plain values"))
 }
@@ -55,7 +67,7 @@ pub(crate) fn outcome_of_one_take(events: &Receiver<ControllerEvent>) -> Option<
             ControllerEvent::Withdrawn { take } if text_of == Some(take) => return Some(Exit::Ok),
             ControllerEvent::Fault { take, .. } if text_of.is_some() && take == text_of => {
                 // Standard output may be the very thing that failed.
-                let _ = newest.map(|text| say(text.reveal()));
+                let _ = newest.map(|text| may_say_texts().and_then(|()| say(text.reveal())));
                 return Some(Exit::Failed);
             }
             ControllerEvent::Transition { .. }

@@ -72,7 +72,7 @@ pub struct OutputConfig {
 impl Default for OutputConfig {
     fn default() -> Self {
         Self {
-            sink: Backend::Stdout,
+            sink: Backend::Auto,
             trailing: Trailing::Auto,
             newline: Newline::Space,
             spoken_commands: Vec::new(),
@@ -100,27 +100,11 @@ impl Default for OutputConfig {
     }
 }
 
-impl OutputConfig {
-    /// What follows each text.
-    #[must_use]
-    pub const fn ending(&self) -> &'static str {
-        match (self.trailing, self.sink) {
-            (Trailing::None, _) | (Trailing::Auto, Backend::Clipboard) => "",
-            (Trailing::Space, _)
-            | (Trailing::Auto, Backend::Type | Backend::Paste | Backend::Uinput | Backend::Auto) => " ",
-            (Trailing::Newline, _) | (Trailing::Auto, Backend::Stdout | Backend::File | Backend::Command) => {
-                "\n"
-            }
-        }
-    }
-}
-
 /// The sinks by their names in the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
     /// Standard output of the daemon.
-    #[default]
     Stdout,
     /// A file.
     File,
@@ -134,8 +118,23 @@ pub enum Backend {
     Uinput,
     /// The clipboard.
     Clipboard,
-    /// Typed, else pasted, else typed by `/dev/uinput` where its layout is named, else left in the clipboard.
+    /// Typed, else pasted, else typed by `/dev/uinput` where its layout is named, else left in the clipboard. Without a desktop
+    /// it is standard output.
+    #[default]
     Auto,
+}
+
+impl Trailing {
+    /// What follows each text of a sink that by itself lets `auto` follow.
+    #[must_use]
+    pub const fn after(self, auto: &'static str) -> &'static str {
+        match self {
+            Self::Auto => auto,
+            Self::Newline => "\n",
+            Self::Space => " ",
+            Self::None => "",
+        }
+    }
 }
 
 /// What follows a text.
@@ -303,18 +302,10 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_text_is_what_its_sink_wants() {
-        for (config, ending) in [
-            ("", "\n"),
-            ("sink = \"file\"\ntrailing = \"space\"", " "),
-            ("sink = \"type\"", " "),
-            ("sink = \"auto\"", " "),
-            ("sink = \"uinput\"", " "),
-            ("sink = \"clipboard\"", ""),
-            ("sink = \"type\"\ntrailing = \"newline\"", "\n"),
-            ("sink = \"paste\"\ntrailing = \"none\"", ""),
-        ] {
-            assert_eq!(toml::from_str::<OutputConfig>(config).unwrap().ending(), ending, "{config}");
+    fn what_follows_a_text_is_what_its_sink_wants_or_the_user() {
+        for (trailing, ending) in [("auto", "?"), ("newline", "\n"), ("space", " "), ("none", "")] {
+            let config: OutputConfig = toml::from_str(&format!("trailing = '{trailing}'")).unwrap();
+            assert_eq!(config.trailing.after("?"), ending, "{trailing}");
         }
     }
 }

@@ -124,6 +124,22 @@ pub enum System {
     Portal,
 }
 
+/// Whether a desktop is named in the environment that `env` reads, or a Wayland display is `found`.
+/// The portal is one by itself: it is chosen by name.
+pub(crate) fn is_there(
+    system: System,
+    env: impl Fn(&str) -> Option<std::ffi::OsString>,
+    found: impl FnOnce() -> bool,
+) -> bool {
+    let set = |name| env(name).is_some_and(|value| !value.is_empty());
+    match system {
+        System::Auto => set("WAYLAND_DISPLAY") || set("DISPLAY") || found(),
+        System::X11 => set("DISPLAY"),
+        System::Wayland => set("WAYLAND_DISPLAY") || found(),
+        System::Portal => true,
+    }
+}
+
 /// Connects to the desktop, again and again. The portal is asked once in its life: its dialog is not to come back with
 /// every connection.
 #[derive(Debug)]
@@ -190,5 +206,28 @@ impl Opener {
             None => Portal::ask(wants)?,
         };
         Ok(self.portal.insert(portal).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_desktop_is_there_where_one_is_named_or_found() {
+        for (system, named, found, there) in [
+            (System::Auto, "", false, false),
+            (System::Auto, "DISPLAY", false, true),
+            (System::Auto, "WAYLAND_DISPLAY", false, true),
+            (System::Auto, "", true, true),
+            (System::X11, "WAYLAND_DISPLAY", true, false),
+            (System::X11, "DISPLAY", false, true),
+            (System::Wayland, "DISPLAY", false, false),
+            (System::Wayland, "", true, true),
+            (System::Portal, "", false, true),
+        ] {
+            let env = |name: &str| Some(if name == named { ":0" } else { "" }.into());
+            assert_eq!(is_there(system, env, || found), there, "{system:?} {named:?} {found}");
+        }
     }
 }

@@ -25,7 +25,9 @@ pub enum OutputError {
     #[error("`output.file_path` is empty; name the file that texts go to")]
     NoPath,
     /// A `~` that cannot be replaced.
-    #[error("`output.file_path` begins with ~ but HOME is not set; write the whole path")]
+    #[error(
+        "`output.file_path` begins with ~ but there is no home directory; set HOME, or write the whole path"
+    )]
     NoHome,
     /// The file's directory is not there.
     #[error("there is no directory {} for `output.file_path`; make it, or correct the path", directory.display())]
@@ -98,6 +100,16 @@ pub enum OutputError {
         "neither WAYLAND_DISPLAY nor DISPLAY names a desktop; start ptt-app in the session, or for a service run `systemctl --user import-environment WAYLAND_DISPLAY DISPLAY`; on a text console name its layout in `output.uinput_layout`"
     )]
     NoDesktop,
+    /// Texts are to go to standard output, and that is the journal.
+    #[error(
+        "standard output is the system journal, which would keep every text; set `output.sink` to \"auto\" (the focused window), \"file\" or \"command\""
+    )]
+    Journal,
+    /// No desktop in the environment, and standard output, to which a text would go then, is the journal.
+    #[error(
+        "no desktop is named, and standard output is the system journal, which would keep every text; run `systemctl --user import-environment WAYLAND_DISPLAY DISPLAY` in the session and start ptt-app again, or set `output.sink` to \"file\" or \"command\""
+    )]
+    NoDesktopButJournal,
     /// The desktop does not answer, or does not let us in.
     #[error(
         "cannot use the {desktop} display {display} ({reason}); see that it runs and that this user may use it"
@@ -292,6 +304,7 @@ impl OutputError {
             | Self::LayoutUnnamed
             | Self::NoLayout { .. }
             | Self::ClipboardEnds
+            | Self::Journal
             | Self::NotOffered { .. } => FaultKind::Misconfigured,
             Self::CommandFailed { .. }
             | Self::Untypable { .. }
@@ -303,6 +316,7 @@ impl OutputError {
             Self::CommandHangs { .. } | Self::Stuck { .. } | Self::NotTaken { .. } => FaultKind::Timeout,
             Self::Closed { .. }
             | Self::NoDesktop
+            | Self::NoDesktopButJournal
             | Self::NoDisplay { .. }
             | Self::DesktopLost { .. }
             | Self::KeyboardLost { .. }

@@ -20,6 +20,7 @@ mod queue;
 mod rule;
 mod shape;
 mod sink;
+mod standard_output;
 mod ticket;
 
 use std::iter;
@@ -36,6 +37,7 @@ pub use error::OutputError;
 pub use filter::filter;
 pub use rule::{App, Rule, Way};
 pub use sink::{CommandSink, DeskSink, FileSink, Sink, StdoutSink};
+pub use standard_output::is_journal;
 
 /// Starts the actor on the current arbiter and its delivering thread.
 ///
@@ -54,6 +56,17 @@ pub fn spawn(config: &OutputConfig, events: Port<OutputEvent>) -> Result<Port<Ou
     let mut connections = sink::Connections::of(outputs());
     let lines = outputs().map(|output| Line::open(output, sink::open(output, &mut connections)?));
     start(lines.collect::<Result<_, _>>()?, events)
+}
+
+/// What is wrong with the configured sinks and can be seen without starting anything.
+///
+/// # Errors
+/// Those of [`spawn`] that do not depend on a desktop.
+pub fn check(config: &OutputConfig) -> Result<(), OutputError> {
+    iter::once(config).chain(&config.profiles).try_for_each(|output| {
+        sink::check(output)?;
+        post::Post::open(output).map(|_| ())
+    })
 }
 
 /// As [`spawn`], with a sink of your own for the texts of all profiles; of the configuration only what becomes of a text

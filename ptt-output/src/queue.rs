@@ -13,7 +13,6 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use ptt_messages::{Moment, OutputEvent, Port, Profile, TakeId, Transcript};
 use tracing::{debug, warn};
 
-use crate::OutputConfig;
 use crate::error::OutputError;
 use crate::metrics::{
     self as names, DELIVERED_TOTAL, DELIVERY_FAILURES_TOTAL, DELIVERY_SECONDS, FILTERED_TOTAL, QUEUE_LENGTH,
@@ -22,6 +21,7 @@ use crate::post::Post;
 use crate::shape::Shaper;
 use crate::sink::{AIMS, Sink};
 use crate::ticket::Ticket;
+use crate::{OutputConfig, Trailing};
 
 /// How many texts may wait. A person makes one in a few seconds; this many means that the sink stands still.
 const CAPACITY: usize = 16;
@@ -149,6 +149,7 @@ pub(crate) struct Line {
     sink: Box<dyn Sink>,
     shaper: Shaper,
     post: Option<Post>,
+    trailing: Trailing,
     seconds: Histogram,
     delivered: Counter,
     filtered: Counter,
@@ -168,6 +169,7 @@ impl Line {
             sink,
             shaper: Shaper::new(config),
             post: Post::open(config)?,
+            trailing: config.trailing,
         })
     }
 
@@ -179,7 +181,8 @@ impl Line {
         let draft = self.shaper.draft(job.text.reveal());
         let posted = self.post(&draft.text);
         let now = Moment::now();
-        let finished = self.shaper.finish(&posted, now);
+        let ending = self.trailing.after(self.sink.ending());
+        let finished = self.shaper.finish(&posted, ending, now);
         let waited = if finished.text.is_empty() { Ok(()) } else { self.sink.wait(&|| ticket.waits()) };
         // Before the error: what was withdrawn meanwhile has been answered.
         if !ticket.go() {

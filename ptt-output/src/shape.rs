@@ -11,7 +11,7 @@
 //! 5. the join with the text before, as its first letter is what counts and the command may have changed it
 //! 6. the filter again: rules and the command are no way around it. Line breaks stay now, as only rules, spoken commands
 //!    and the post-process command can have made them
-//! 7. what follows each text ([`OutputConfig::ending`])
+//! 7. what follows each text ([`Trailing::after`](crate::Trailing::after))
 //!
 //! With nothing configured, steps 2 to 5 change nothing but a first letter, and only where texts run on.
 
@@ -33,7 +33,6 @@ pub(crate) struct Shaper {
     rules: replace::Rules,
     commands: spoken::Commands,
     join: join::Join,
-    ending: &'static str,
 }
 
 /// A text, and whether the filter had anything to do.
@@ -49,7 +48,6 @@ impl Shaper {
             rules: replace::Rules::new(&config.replace),
             commands: spoken::Commands::new(&config.spoken_commands),
             join: join::Join::new(config.join.then(|| config.join_s.secs())),
-            ending: config.ending(),
         }
     }
 
@@ -62,13 +60,13 @@ impl Shaper {
     }
 
     /// Steps 5 to 7. Nothing stays nothing, whatever follows texts.
-    pub fn finish(&self, text: &str, now: Moment) -> Shaped {
+    pub fn finish(&self, text: &str, ending: &str, now: Moment) -> Shaped {
         let joined = self.join.apply(text, now);
         let clean = filter_lines(&joined);
         let filtered = matches!(clean, Cow::Owned(_));
         let mut text = clean.into_owned();
         if !(text.is_empty() || text.ends_with('\n')) {
-            text.push_str(self.ending);
+            text.push_str(ending);
         }
         Shaped { text, filtered }
     }

@@ -1,5 +1,6 @@
 //! The end of the line: one trait, and the sinks behind it.
 
+mod auto;
 mod command;
 mod desk;
 mod file;
@@ -9,6 +10,7 @@ mod stdout;
 
 use ptt_messages::TakeId;
 
+use auto::AutoSink;
 pub use command::CommandSink;
 pub(crate) use desk::Connections;
 pub use desk::DeskSink;
@@ -25,6 +27,11 @@ pub(crate) const AIMS: usize = 16;
 pub trait Sink: Send {
     /// Its name in the configuration; also the label `sink`.
     fn name(&self) -> &'static str;
+
+    /// What follows a text where `output.trailing` is "auto".
+    fn ending(&self) -> &'static str {
+        "\n"
+    }
 
     /// The key of this take went up: a sink that puts texts into windows notes which one has the keyboard.
     fn aim(&mut self, _: TakeId) {}
@@ -68,8 +75,27 @@ pub(crate) fn open(
             Box::new(FileSink::open(&config.file_path, config.file_mode, config.file_sync, limit)?)
         }
         Backend::Command => Box::new(CommandSink::open(&config.command, config.command_limit_ms.millis())?),
-        Backend::Type | Backend::Paste | Backend::Uinput | Backend::Clipboard | Backend::Auto => {
+        Backend::Type | Backend::Paste | Backend::Uinput | Backend::Clipboard => {
             Box::new(DeskSink::open(config, connections)?)
         }
+        Backend::Auto => Box::new(AutoSink::open(config, connections, limit)?),
     })
+}
+
+/// What is wrong with the configured sink and can be seen without opening it.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn check(config: &OutputConfig) -> Result<(), OutputError> {
+    let limit = config.limit_ms.millis();
+    match config.sink {
+        Backend::Stdout => StdoutSink::open(limit).map(|_| ()),
+        Backend::File => {
+            FileSink::open(&config.file_path, config.file_mode, config.file_sync, limit).map(|_| ())
+        }
+        Backend::Command => CommandSink::open(&config.command, config.command_limit_ms.millis()).map(|_| ()),
+        Backend::Type | Backend::Paste | Backend::Uinput | Backend::Clipboard | Backend::Auto => {
+            DeskSink::check(config)
+        }
+    }
 }

@@ -23,7 +23,7 @@ use self::clips::{BenchClip, Kind};
 use self::player::{Player, Seat, Way, idle_share};
 use self::report::{Comparison, Line, Total};
 use super::measure::StageSamples;
-use super::{models, say, say_json};
+use super::{may_say_texts, models, say, say_json};
 use crate::config::Config;
 use crate::exit_code::{Exit, Failure};
 use crate::{lifecycle, telemetry};
@@ -94,6 +94,7 @@ pub(crate) fn run(args: &BenchArgs, config: Config) -> Result<ExitCode, Failure>
         return Ok(ExitCode::SUCCESS);
     }
     telemetry::start_quiet_log(&config.log)?;
+    may_say_texts()?;
     models::check(&config.stt)?;
     // A take of any length is a bench's, and each ends by its release.
     let config = config.overridden(&[

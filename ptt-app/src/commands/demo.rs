@@ -11,7 +11,7 @@ use ptt_messages::{ControllerCommand, ControllerEvent, Moment, Outcome, TextPath
 use super::driver::{driven, press_for, wait_until_ready};
 use super::measure::{TakeReport, next_take, stages, table};
 use super::stats::ms;
-use super::{models, say};
+use super::{may_say_texts, models, say};
 use crate::builder::{App, AppBuilder};
 use crate::config::Config;
 use crate::exit_code::{Exit, Failure};
@@ -33,6 +33,7 @@ pub struct DemoArgs {
 
 pub(crate) fn run(args: &DemoArgs, config: Config) -> Result<ExitCode, Failure> {
     telemetry::start_quiet_log(&config.log)?;
+    may_say_texts()?;
     models::check(&config.stt)?;
     let clip_file = write_clip()?;
     let clip = ptt_audio::read_audio_file(clip_file.path()).map_err(|e| Failure::from(e.fault()))?;
@@ -137,7 +138,7 @@ fn report(reports: &[TakeReport], table: &str) -> Result<ExitCode, Failure> {
 }
 
 fn write_clip() -> Result<TempClip, Failure> {
-    let path = std::env::temp_dir().join(format!("ptt-demo-{}.wav", std::process::id()));
+    let path = ptt_dirs::temporary().join(format!("ptt-demo-{}.wav", std::process::id()));
     std::fs::write(&path, CLIP)
         .map_err(|e| Failure::new(Exit::Failed, format!("cannot write {}: {e}", path.display())))?;
     Ok(TempClip(path))

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use ptt_messages::ControllerEvent;
 
-use super::{say, say_json};
+use super::{may_say_texts, say, say_json};
 use crate::board::Status;
 use crate::control::{self, Reply, Request};
 use crate::exit_code::{Exit, Failure};
@@ -33,6 +33,7 @@ pub(crate) fn ask(request: Request) -> Result<ExitCode, Failure> {
 pub(crate) fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
     let dir = runtime_dir()?;
     if args.follow {
+        may_say_texts()?;
         return follow(&dir, args.json);
     }
     let status = control::ask(&dir, Request::Status)?.status.unwrap_or_default();

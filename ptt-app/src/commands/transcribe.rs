@@ -19,7 +19,7 @@ use ptt_messages::{
 };
 use serde::Serialize;
 
-use super::{models, say, say_json};
+use super::{may_say_texts, models, say, say_json};
 use crate::config::Config;
 use crate::exit_code::{Exit, Failure};
 use crate::telemetry;
@@ -62,6 +62,7 @@ struct TimedText {
 
 pub(crate) fn run(args: &TranscribeArgs, config: Config) -> Result<ExitCode, Failure> {
     telemetry::start_quiet_log(&config.log)?;
+    may_say_texts()?;
     models::check(&config.stt)?;
     // Before the first is decoded, so that a typo in the last name is seen at once.
     let mut result = Exit::Ok;

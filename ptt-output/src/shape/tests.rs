@@ -1,19 +1,18 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Replacement, Spoken, Trailing};
+use crate::config::{Replacement, Spoken};
 
 #[test]
 fn the_steps_come_in_their_order() {
     let config = OutputConfig {
         replace: vec![rule("knew line", "new line"), rule("bell", "\u{7}\u{202e}x\r\ny")],
         spoken_commands: vec![Spoken::En],
-        trailing: Trailing::Space,
         ..OutputConfig::default()
     };
     let mut shaper = Shaper::new(&config);
     let mut say = |transcript: &str| {
-        let text = shaper.finish(&shaper.draft(transcript).text, Moment::default()).text;
+        let text = shaper.finish(&shaper.draft(transcript).text, " ", Moment::default()).text;
         shaper.delivered(&text, Moment::default());
         text
     };
@@ -30,7 +29,7 @@ fn the_steps_come_in_their_order() {
 fn it_is_told_whether_the_filter_had_to_work() {
     let shaper = Shaper::new(&OutputConfig::default());
     assert!(shaper.draft("a\u{7}").filtered && !shaper.draft("a").filtered);
-    let finished = |text| shaper.finish(text, Moment::default());
+    let finished = |text| shaper.finish(text, "\n", Moment::default());
     assert_eq!(finished("a\nb"), Shaped { text: "a\nb\n".to_owned(), filtered: false });
     assert_eq!(finished("a\u{7}"), Shaped { text: "a\n".to_owned(), filtered: true });
 }
@@ -64,7 +63,6 @@ fn all_on() -> Shaper {
     Shaper::new(&OutputConfig {
         replace: vec![rule("bell", "\u{7}\u{9b}\u{2028}"), rule("um", "")],
         spoken_commands: vec![Spoken::En, Spoken::De],
-        trailing: Trailing::None,
         ..OutputConfig::default()
     })
 }
@@ -74,12 +72,11 @@ proptest! {
 
     #[test]
     fn with_nothing_configured_a_text_is_only_filtered(text in hostile()) {
-        let config = OutputConfig { trailing: Trailing::None, ..OutputConfig::default() };
-        let mut shaper = Shaper::new(&config);
-        prop_assert_eq!(shaper.finish(&shaper.draft(&text).text, Moment::default()).text, filter(&text));
+        let mut shaper = Shaper::new(&OutputConfig::default());
+        prop_assert_eq!(shaper.finish(&shaper.draft(&text).text, "", Moment::default()).text, filter(&text));
         // After an unfinished text the words are the same, whatever the case of the first.
         shaper.delivered("unfinished", Moment::default());
-        let joined = shaper.finish(&shaper.draft(&text).text, Moment::default()).text;
+        let joined = shaper.finish(&shaper.draft(&text).text, "", Moment::default()).text;
         prop_assert_eq!(joined.to_lowercase(), filter(&text).to_lowercase());
     }
 
@@ -87,7 +84,7 @@ proptest! {
     fn nothing_gets_around_the_filter(transcript in hostile(), posted in hostile()) {
         let shaper = all_on();
         for text in [shaper.draft(&transcript).text, posted] {
-            for line in shaper.finish(&text, Moment::default()).text.split('\n') {
+            for line in shaper.finish(&text, "", Moment::default()).text.split('\n') {
                 prop_assert_eq!(filter(line), line);
             }
         }
@@ -97,7 +94,7 @@ proptest! {
     fn finishing_twice_is_finishing_once(text in hostile()) {
         let mut shaper = all_on();
         shaper.delivered("unfinished", Moment::default());
-        let once = shaper.finish(&filter_lines(&text), Moment::default()).text;
-        prop_assert_eq!(&shaper.finish(&once, Moment::default()).text, &once);
+        let once = shaper.finish(&filter_lines(&text), "", Moment::default()).text;
+        prop_assert_eq!(&shaper.finish(&once, "", Moment::default()).text, &once);
     }
 }

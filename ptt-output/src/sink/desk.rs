@@ -4,7 +4,8 @@
 //! connections (`connection.rs`), and how a windowing system types and pastes (`desktop/`).
 //!
 //! * The desktop is looked for when it is needed, again and again: the daemon may be older than the session.
-//! * Where there is none at all, the keyboard of `uinput` types without one.
+//! * Where there is none at all, the keyboard of `uinput` types without one. That a text of `auto` goes to standard
+//!   output there is decided before this (`auto.rs`).
 //! * A way is followed by the next one only when it has put out nothing. When the connection breaks, a part may be out,
 //!   and the text is kept for `retry` instead.
 //! * After a chord that pastes nobody types: a slow window may still paste.
@@ -59,15 +60,7 @@ impl DeskSink {
     /// # Errors
     /// [`OutputError::LayoutUnnamed`], [`OutputError::ClipboardEnds`].
     pub(crate) fn open(config: &OutputConfig, connections: &mut Connections) -> Result<Self, OutputError> {
-        let uinput_alone = config.sink == Backend::Uinput;
-        let by_rule = config.rules.iter().any(|rule| rule.sink == Way::Uinput);
-        if (uinput_alone || by_rule) && config.uinput_layout.is_none() {
-            return Err(OutputError::LayoutUnnamed);
-        }
-        if config.brief && matches!(config.sink, Backend::Paste | Backend::Clipboard) {
-            return Err(OutputError::ClipboardEnds);
-        }
-        let mut sink = Self::with(config, connections.desktop(config.desktop), connections);
+        let mut sink = Self::open_later(config, connections)?;
         // A desktop that is not there yet is no reason to stop, but a reason to say so.
         let there = sink.connection.lock().ready_or_none(can_do_without(config)).map(|there| {
             sink.doubted = doubts_rules(config, there.as_ref());
@@ -75,7 +68,7 @@ impl DeskSink {
         });
         match there {
             // Readers take time to notice a keyboard, so one that is sure to be needed is there before the first text.
-            Ok(there) if !there || uinput_alone => {
+            Ok(there) if !there || config.sink == Backend::Uinput => {
                 if let Err(error) = sink.uinput.lock().ready() {
                     warn!("{error}");
                 }
@@ -84,6 +77,33 @@ impl DeskSink {
             Err(error) => warn!("{error}; until then texts are kept for `ptt-app retry`"),
         }
         Ok(sink)
+    }
+
+    /// The same, and nothing is connected before the first text.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_later(
+        config: &OutputConfig,
+        connections: &mut Connections,
+    ) -> Result<Self, OutputError> {
+        Self::check(config)?;
+        Ok(Self::with(config, connections.desktop(config.desktop), connections))
+    }
+
+    /// What is wrong with the configuration and can be seen without a desktop.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn check(config: &OutputConfig) -> Result<(), OutputError> {
+        let by_rule = config.rules.iter().any(|rule| rule.sink == Way::Uinput);
+        if (config.sink == Backend::Uinput || by_rule) && config.uinput_layout.is_none() {
+            return Err(OutputError::LayoutUnnamed);
+        }
+        if config.brief && matches!(config.sink, Backend::Paste | Backend::Clipboard) {
+            return Err(OutputError::ClipboardEnds);
+        }
+        Ok(())
     }
 
     /// The sink for the desktop that `open` connects to.
@@ -283,6 +303,10 @@ impl Sink for DeskSink {
             Backend::Clipboard => "clipboard",
             Backend::Auto | Backend::Stdout | Backend::File | Backend::Command => "auto",
         }
+    }
+
+    fn ending(&self) -> &'static str {
+        if self.config.sink == Backend::Clipboard { "" } else { " " }
     }
 
     fn aim(&mut self, take: TakeId) {

@@ -8,6 +8,7 @@ use ptt_messages::TakeId;
 
 use super::{Sink, patient};
 use crate::error::OutputError;
+use crate::standard_output::{self, Target};
 
 /// Writes to standard output, or to a descriptor that stands for it.
 #[derive(Debug)]
@@ -20,8 +21,17 @@ impl StdoutSink {
     /// The process's standard output. A reader that takes nothing for `limit` is a failure.
     ///
     /// # Errors
-    /// No descriptor is left.
+    /// [`OutputError::Journal`]; no descriptor is left.
     pub fn open(limit: Duration) -> Result<Self, OutputError> {
+        let sink = Self::open_any(limit)?;
+        if sink.target() == Target::Journal { Err(OutputError::Journal) } else { Ok(sink) }
+    }
+
+    /// The same where it may be the journal, to which nothing is written.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(crate) fn open_any(limit: Duration) -> Result<Self, OutputError> {
         let out = io::stdout().as_fd().try_clone_to_owned();
         Ok(Self::to(out.map_err(|source| OutputError::from_io(TARGET, source))?, limit))
     }
@@ -30,6 +40,11 @@ impl StdoutSink {
     #[must_use]
     pub fn to(out: impl Into<OwnedFd>, limit: Duration) -> Self {
         Self { out: out.into(), limit }
+    }
+
+    /// Where it leads.
+    pub(crate) fn target(&self) -> Target {
+        standard_output::target(self.out.as_fd())
     }
 }
 
@@ -41,6 +56,9 @@ impl Sink for StdoutSink {
     }
 
     fn deliver(&mut self, _: TakeId, text: &str) -> Result<(), OutputError> {
+        if self.target() == Target::Journal {
+            return Err(OutputError::Journal);
+        }
         patient::write_all(&self.out, text.as_bytes(), self.limit)
             .map_err(|error| OutputError::from_write(TARGET, self.limit, error))
     }

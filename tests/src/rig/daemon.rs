@@ -87,8 +87,14 @@ impl DaemonBuilder {
         }
         for (name, _) in std::env::vars_os() {
             let ours = name.to_str().is_some_and(|name| name.starts_with("PTT_"));
-            let session =
-                ["PULSE_SERVER", "DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "RUST_LOG"];
+            let session = [
+                "PULSE_SERVER",
+                "DISPLAY",
+                "WAYLAND_DISPLAY",
+                "DBUS_SESSION_BUS_ADDRESS",
+                "JOURNAL_STREAM",
+                "RUST_LOG",
+            ];
             if ours || session.iter().any(|known| name == *known) {
                 command.env_remove(name);
             }
