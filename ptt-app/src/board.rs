@@ -61,21 +61,36 @@ pub struct LastText {
 #[derive(Debug, Default)]
 pub struct Board {
     profiles: Profiles,
-    inner: Mutex<Inner>,
+    status: Mutex<Status>,
     changed: Condvar,
+    /// Those of the board before this one too, where there was one.
+    followers: Arc<Followers>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    status: Status,
-    followers: Vec<SyncSender<ControllerEvent>>,
-}
+type Followers = Mutex<Vec<SyncSender<ControllerEvent>>>;
 
 impl Board {
     /// Of a daemon with these profiles, before anything has happened.
     #[must_use]
     pub fn new(profiles: Profiles) -> Self {
         Self { profiles, ..Self::default() }
+    }
+
+    /// Of the daemon that replaces this board's, with these profiles: takes are counted on, and who
+    /// follows goes on following, unless the numbers of profiles in the events mean something else now.
+    #[must_use]
+    pub fn successor(&self, profiles: Profiles) -> Self {
+        let before = self.status();
+        let status = Status {
+            take: before.take,
+            takes: before.takes,
+            last: before.last,
+            fault: before.fault,
+            ..Status::default()
+        };
+        let same = profiles == self.profiles;
+        let followers = if same { Arc::clone(&self.followers) } else { Arc::default() };
+        Self { profiles, status: Mutex::new(status), changed: Condvar::new(), followers }
     }
 
     /// What the daemon's profiles are called.
@@ -87,14 +102,14 @@ impl Board {
     /// The daemon as it is now.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.lock().status.clone()
+        lock(&self.status).clone()
     }
 
     /// Every event from now on. A follower that does not read loses events rather than holding anything up.
     #[must_use]
     pub fn follow(&self) -> Receiver<ControllerEvent> {
         let (sender, receiver) = sync_channel(FOLLOWER_BACKLOG);
-        self.lock().followers.push(sender);
+        lock(&self.followers).push(sender);
         receiver
     }
 
@@ -102,29 +117,29 @@ impl Board {
     #[must_use]
     pub fn wait_until(&self, patience: Duration, wanted: impl Fn(&Status) -> bool) -> bool {
         let until = Instant::now() + patience;
-        let mut inner = self.lock();
-        while !wanted(&inner.status) {
+        let mut status = lock(&self.status);
+        while !wanted(&status) {
             let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
             else {
                 return false;
             };
-            inner = self.changed.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+            status = self.changed.wait_timeout(status, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
 
     /// Takes an event in and hands it on.
     pub fn note(&self, event: &ControllerEvent) {
-        let mut inner = self.lock();
-        inner.status.note(event, &self.profiles);
-        inner.followers.retain(|f| !matches!(f.try_send(event.clone()), Err(TrySendError::Disconnected(_))));
+        lock(&self.status).note(event, &self.profiles);
+        lock(&self.followers)
+            .retain(|f| !matches!(f.try_send(event.clone()), Err(TrySendError::Disconnected(_))));
         self.changed.notify_all();
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic while noting leaves a status that is at worst one event old.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while noting leaves a status that is at worst one event old.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Status {
@@ -295,7 +310,28 @@ mod tests {
         assert_eq!(lazy.try_iter().count(), FOLLOWER_BACKLOG);
         drop(lazy);
         board.note(&moved(StateName::Idle));
-        assert!(board.lock().followers.is_empty());
+        assert!(lock(&board.followers).is_empty());
+    }
+
+    #[test]
+    fn the_board_of_the_next_daemon_counts_on_and_keeps_who_follows() {
+        let board = Board::default();
+        let follower = board.follow();
+        board.note(&moved(StateName::WaitingForKey));
+        board.note(&ControllerEvent::Ended { take: TakeId(1), outcome: Outcome::Text });
+        let microphone = Component::Recorder;
+        board.note(&ControllerEvent::Part { component: microphone, what: Some("mic".into()) });
+        let next = board.successor(Profiles::default());
+        let status = next.status();
+        assert_eq!((status.ended(Outcome::Text), status.take), (1, Some(TakeId(1))));
+        assert_eq!((status.state, status.microphone), (StateName::Idle, None));
+        next.note(&moved(StateName::Recording));
+        assert_eq!(follower.try_iter().count(), 4);
+        let others = Profiles::of(&crate::Config::parse("[[profile]]\nname = 'a'", "f", [], &[]).unwrap());
+        let other = next.successor(others);
+        drop((board, next));
+        other.note(&moved(StateName::Recording));
+        assert!(follower.recv().is_err(), "it would read wrong names");
     }
 
     #[test]

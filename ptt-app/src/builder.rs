@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use ptt_controller::{Inbox, Ports};
+use ptt_controller::{HandoverSlot, Inbox, Ports};
 use ptt_messages::{
     ControllerEvent, FeedbackCommand, FeedbackEvent, KeyboardCommand, KeyboardEvent, OutputCommand,
     OutputEvent, Port, RecorderCommand, RecorderEvent, ResourceCommand, ResourceEvent, SttCommand, SttEvent,
 };
-use ptt_output::OutputConfig;
+use ptt_output::{Backend, OutputConfig};
 
 use crate::board::Board;
 use crate::config::Config;
 use crate::exit_code::{Exit, Failure};
+use crate::preflight::{self, Stock};
 use crate::wiring;
 
 /// Why a slot's actor could not be started.
@@ -46,6 +47,12 @@ pub struct AppBuilder {
     pub(crate) output: Slot<OutputCommand, OutputEvent>,
     pub(crate) resources: Slot<ResourceCommand, ResourceEvent>,
     pub(crate) observers: Vec<Port<ControllerEvent>>,
+    /// Where the status goes, when that is not a new daemon's own board.
+    pub(crate) board: Option<Arc<Board>>,
+    /// The memory of the controller before this daemon's.
+    pub(crate) handover: HandoverSlot,
+    /// The roles whose actors are the stock ones.
+    pub(crate) stock: Stock,
 }
 
 /// A daemon's actors, running on the current actix system until it stops.
@@ -66,6 +73,7 @@ macro_rules! slot {
             spawn: impl FnOnce(&Config, Port<$event>) -> Result<Port<$command>, E> + 'static,
         ) -> Self {
             self.$name = custom(stringify!($name), spawn);
+            self.stock = self.stock.without(stringify!($name));
             self
         }
     };
@@ -75,10 +83,12 @@ impl AppBuilder {
     /// Every role from its stock crate.
     #[must_use]
     pub fn new(config: Config) -> Self {
+        let handover = HandoverSlot::default();
+        let slot = handover.clone();
         Self {
             config,
             controller: Box::new(|config, wire| {
-                ptt_controller::spawn(&config.controller, |inbox| wire(inbox))
+                ptt_controller::spawn_after(&config.controller, slot, |inbox| wire(inbox))
             }),
             keyboard: Box::new(|c, out| ptt_keyboard::spawn(&c.keyboard, out).map_err(|e| fault(&e))),
             recorder: Box::new(|c, out| ptt_audio::spawn(&c.audio, out).map_err(|e| e.fault().into())),
@@ -87,6 +97,9 @@ impl AppBuilder {
             output: Box::new(|c, out| ptt_output::spawn(&output_of(c), out).map_err(|e| fault(&e))),
             resources: Box::new(|c, out| ptt_resources::spawn(&c.resources, out).map_err(|e| fault(&e))),
             observers: Vec::new(),
+            board: None,
+            handover,
+            stock: Stock::ALL,
         }
     }
 
@@ -115,6 +128,15 @@ impl AppBuilder {
         self
     }
 
+    /// Checks what can be checked of the stock actors' sections before any of them is started: the
+    /// filter of the log, the model, the output.
+    ///
+    /// # Errors
+    /// What would keep the daemon from working, with what to do.
+    pub fn check(&self) -> Result<(), Failure> {
+        preflight::check(&self.config, self.stock)
+    }
+
     /// Starts every actor on the current actix system. Nothing listens until [`ptt_messages::ControllerCommand::Enable`].
     ///
     /// # Errors
@@ -130,12 +152,20 @@ impl std::fmt::Debug for AppBuilder {
     }
 }
 
-/// With `--once` nobody is there for what a text leaves in the clipboard.
-fn output_of(config: &Config) -> OutputConfig {
-    let mut output = config.output.clone();
-    let brief = config.controller.once;
-    output.profiles.iter_mut().for_each(|profile| profile.brief = brief);
-    OutputConfig { brief, ..output }
+/// With `--once` nobody is there for what a text leaves in the clipboard, and who chose no output
+/// reads the text from the program.
+pub(crate) fn output_of(config: &Config) -> OutputConfig {
+    let for_one_text = |mut output: OutputConfig| {
+        if config.controller.once {
+            output.brief = true;
+            if output.sink == Backend::Auto {
+                output.sink = Backend::Stdout;
+            }
+        }
+        output
+    };
+    let profiles = config.output.profiles.iter().cloned().map(for_one_text).collect();
+    OutputConfig { profiles, ..for_one_text(config.output.clone()) }
 }
 
 fn fault<'a, E>(error: &'a E) -> Failure
@@ -156,4 +186,25 @@ where
     Box::new(move |config, events| {
         spawn(config, events).map_err(|e| Failure::new(Exit::Failed, format!("custom {role}: {}", e.into())))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_once_a_text_is_read_from_the_program_unless_another_sink_was_chosen() {
+        let text =
+            "[[profile]]\nname = 'typed'\nchord = 'F9'\noutput.sink = 'type'\n[[profile]]\nname = 'same'";
+        for (once, sinks) in [
+            (false, [Backend::Auto, Backend::Type, Backend::Auto]),
+            (true, [Backend::Stdout, Backend::Type, Backend::Stdout]),
+        ] {
+            let mut config = Config::parse(text, "f", [], &[]).unwrap();
+            config.controller.once = once;
+            let output = output_of(&config);
+            let found = std::iter::once(&output).chain(&output.profiles).map(|o| (o.sink, o.brief));
+            assert_eq!(found.collect::<Vec<_>>(), sinks.map(|sink| (sink, once)));
+        }
+    }
 }

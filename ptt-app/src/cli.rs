@@ -152,7 +152,10 @@ fn dispatch(
         Command::Devices(args) => commands::devices::run(&args, &load()?),
         Command::Keys(args) => commands::keys::run(&args, &load()?),
         Command::Models(command) => commands::models::run(&command),
-        Command::Config(command) => commands::config::run(&command, cli.config.as_deref(), load),
+        Command::Config(command) => {
+            let check = |config| customise(AppBuilder::new(config)).check();
+            commands::config::run(&command, cli.config.as_deref(), load, check)
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "ptt-app", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

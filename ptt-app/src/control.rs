@@ -2,6 +2,7 @@
 //! daemon without any permission. What a request means is decided in [`answer`]; threads and sockets are around it
 //! (`server`).
 
+mod gate;
 mod server;
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use ptt_messages::{ControllerCommand, KeyboardEvent, Moment, Profile, StateName};
 use serde::{Deserialize, Serialize};
 
+pub use self::gate::{Gate, Pass};
 pub use self::server::{Doors, Server};
 use crate::board::Status;
 use crate::exit_code::{Exit, Failure};

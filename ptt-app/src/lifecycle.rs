@@ -1,29 +1,29 @@
-//! From configuration to exit code: the system, the signals, the end.
+//! From configuration to exit code: the system, the signals, the end. How a daemon makes room for
+//! the next one or ends stands in [`supervisor`].
 
-use std::path::Path;
+mod supervisor;
+
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{System, SystemRunner};
-use ptt_messages::{ControllerCommand, KeyboardEvent, Moment, Profile, StateName};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::{Handle, Signals};
+use ptt_controller::HandoverSlot;
+use ptt_messages::{ControllerCommand, Moment, StateName};
 use tracing::{error, info, warn};
 
+use self::supervisor::{Current, Supervisor};
 use crate::board::Board;
 use crate::builder::{App, AppBuilder};
 use crate::config::Config;
-use crate::control::{Doors, Server};
+use crate::control::{Doors, Gate, Server};
 use crate::exit_code::{Exit, Failure};
+use crate::profile::Profiles;
 use crate::runtime_dir::{DaemonLock, runtime_dir};
-use crate::telemetry;
+use crate::{preflight, telemetry};
 
-/// How long a running take may still take when the daemon is asked to end; less than `TimeoutStopSec` of its unit.
-const FAREWELL: Duration = Duration::from_secs(4);
-/// How long a running take may hold up a new configuration.
-const RELOAD_PATIENCE: Duration = Duration::from_secs(120);
+/// How long requests wait for a daemon to listen after its start; it takes some milliseconds.
+const TO_LISTEN: Duration = Duration::from_secs(2);
 
 /// Reads the configuration again, for SIGHUP.
 pub type Reload = Arc<dyn Fn() -> Result<Config, Failure> + Send + Sync>;
@@ -42,27 +42,92 @@ pub fn run(
     log_panics();
     let dir = runtime_dir()?;
     let _lock = DaemonLock::take(&dir)?;
+    let first = build(config.clone());
+    first.check()?;
     telemetry::start_metrics(&config.metrics);
-    let (mut config, mut old) = (config, None);
+    let stock = first.stock;
+    let checked: Reload = Arc::new(move || {
+        let config = reload()?;
+        preflight::check(&config, stock)?;
+        Ok(config)
+    });
+    let gate = Arc::new(Gate::default());
+    let supervisor = Supervisor::start(Arc::clone(&gate), checked)?;
+    // Dropped before the lock: the socket is this daemon's as long as it is there.
+    let server = Server::start(&dir, Arc::clone(&gate))?;
+    let mut memory = HandoverSlot::default();
+    let ended = one_after_the_other(first, config, &build, &supervisor, &mut memory);
+    gate.end();
+    drop(server);
+    supervisor.close();
+    tell_what_is_lost(&memory);
+    ended
+}
+
+/// Runs a daemon, and the next one each time there is a new configuration. `memory` is what the last
+/// one remembers.
+fn one_after_the_other(
+    first: AppBuilder,
+    mut config: Config,
+    build: &impl Fn(Config) -> AppBuilder,
+    supervisor: &Arc<Supervisor>,
+    memory: &mut HandoverSlot,
+) -> Result<ExitCode, Failure> {
+    let mut profiles = Profiles::of(&config);
+    let mut board = Arc::new(Board::new(profiles.clone()));
+    let (mut builder, mut old, mut once) = (first, None, false);
     loop {
-        let again = Arc::new(Next::default());
-        let running = match Running::start(&dir, build(config.clone()), &reload, &again) {
-            Ok(running) => running,
+        if config.controller.once && !std::mem::replace(&mut once, true) {
+            end_after_one_take(&board, supervisor)?;
+        }
+        builder.board = Some(Arc::clone(&board));
+        let slot = builder.handover.clone();
+        if let Some(handover) = memory.take() {
+            slot.put(handover);
+        }
+        *memory = slot;
+        match Running::start(builder, supervisor, memory) {
+            Ok(running) => {
+                let code = running.until_its_end(supervisor)?;
+                let Some(new) = supervisor.next() else { return Ok(code) };
+                info!("starting again with the new configuration");
+                if (&new.log, &new.metrics) != (&config.log, &config.metrics) {
+                    warn!("sections [log] and [metrics] count only from the next start of the program");
+                }
+                old = Some(std::mem::replace(&mut config, new));
+            }
             Err(failure) => {
                 // A configuration can be good and name what is not there.
                 let Some(old) = old.take() else { return Err(failure) };
                 warn!(%failure, "the new configuration does not start; the old one stays");
                 config = old;
-                continue;
             }
-        };
-        let code = running.until_its_end()?;
-        let Some(new) = again.take() else { return Ok(code) };
-        info!("starting again with the new configuration");
-        if (&new.log, &new.metrics) != (&config.log, &config.metrics) {
-            warn!("sections [log] and [metrics] count only from the next start of the program");
         }
-        old = Some(std::mem::replace(&mut config, new));
+        let named = Profiles::of(&config);
+        renumber(memory, &profiles, &named);
+        board = Arc::new(board.successor(named.clone()));
+        profiles = named;
+        builder = build(config.clone());
+    }
+}
+
+/// What is remembered belongs to profiles by their names; one that is gone leaves it to the default one.
+fn renumber(memory: &HandoverSlot, old: &Profiles, new: &Profiles) {
+    if let Some(mut handover) = memory.take() {
+        handover.renumber(|profile| new.find(&old.name(profile)).unwrap_or_default());
+        memory.put(handover);
+    }
+}
+
+/// However the daemon ends: what only `retry` could have brought back is gone with it.
+fn tell_what_is_lost(memory: &HandoverSlot) {
+    let Some(kept) = memory.read(|handover| handover.kept(Moment::now())) else { return };
+    if !kept.is_empty() {
+        warn!(
+            texts = kept.texts,
+            recordings = kept.recordings,
+            "ending with {kept} kept for `ptt-app retry`, which are lost"
+        );
     }
 }
 
@@ -111,34 +176,37 @@ pub fn run_beside_all<T: Send + 'static>(
 /// A daemon whose parts have all started.
 struct Running {
     system: SystemRunner,
-    server: Server,
-    signals: Handle,
 }
 
 impl Running {
-    fn start(dir: &Path, builder: AppBuilder, reload: &Reload, again: &Arc<Next>) -> Result<Self, Failure> {
-        let once = builder.config.controller.once;
+    fn start(
+        builder: AppBuilder,
+        supervisor: &Arc<Supervisor>,
+        memory: &HandoverSlot,
+    ) -> Result<Self, Failure> {
+        // One that the user has switched off stays so under a new configuration.
+        let enabled = memory.read(ptt_controller::Handover::is_enabled).unwrap_or(true);
         let system = System::new();
         let app = system.block_on(async { builder.spawn() })?;
+        let stopper = system.block_on(async { System::current() });
         let doors = Doors {
             keys: app.inbox.keyboard.clone(),
             commands: app.inbox.commands.clone(),
             board: Arc::clone(&app.board),
         };
-        let server = Server::start(dir, doors)?;
-        let stopper = system.block_on(async { System::current() });
-        let signals = watch_signals(&app, &stopper, Arc::clone(reload), Arc::clone(again))?;
-        if once {
-            end_after_one_take(&app.board, &stopper)?;
+        if enabled {
+            app.inbox.commands.post(ControllerCommand::Enable);
+            system.block_on(to_listen(&app.board));
         }
-        app.inbox.commands.post(ControllerCommand::Enable);
-        Ok(Self { system, server, signals })
+        supervisor.gate.open(doors);
+        supervisor.runs(Current { app, system: stopper });
+        Ok(Self { system })
     }
 
-    fn until_its_end(self) -> Result<ExitCode, Failure> {
-        let code = self.system.run_with_code().map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
-        self.signals.close();
-        drop(self.server);
+    fn until_its_end(self, supervisor: &Supervisor) -> Result<ExitCode, Failure> {
+        let ended = self.system.run_with_code();
+        supervisor.runs_no_more();
+        let code = ended.map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
         match u8::try_from(code) {
             Ok(0) => Ok(ExitCode::SUCCESS),
             Ok(code) if code == Exit::Panicked.code() => {
@@ -150,85 +218,23 @@ impl Running {
     }
 }
 
-/// The configuration to start again with, if that is why the system stopped.
-#[derive(Debug, Default)]
-struct Next(std::sync::Mutex<Option<Config>>);
-
-impl Next {
-    fn put(&self, config: Config) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(config);
-    }
-
-    fn take(&self) -> Option<Config> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
-    }
-}
-
-fn watch_signals(app: &App, system: &System, reload: Reload, again: Arc<Next>) -> Result<Handle, Failure> {
-    let failed = |e: std::io::Error| Failure::new(Exit::Failed, format!("cannot watch signals: {e}"));
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(failed)?;
-    let handle = signals.handle();
-    let (app, system) = (app.clone(), system.clone());
-    let ending = Arc::new(AtomicBool::new(false));
-    std::thread::Builder::new()
-        .name("ptt-signals".into())
-        .spawn(move || {
-            for signal in &mut signals {
-                if signal == SIGHUP {
-                    match reload() {
-                        Ok(config) => {
-                            info!("SIGHUP: the new configuration is good; it starts when no take runs");
-                            again.put(config);
-                            stop_when_idle(&app, &system, RELOAD_PATIENCE);
-                        }
-                        Err(error) => warn!(%error, "SIGHUP: the configuration is wrong; the old one stays"),
-                    }
-                } else if ending.swap(true, Ordering::AcqRel) {
-                    // Asked twice: now.
-                    system.stop_with_code(i32::from(Exit::Failed.code()));
-                } else {
-                    info!("ending");
-                    again.take();
-                    // Whoever speaks stops here, and what was said so far becomes text. Anything else begins no take
-                    // by this: the daemon no longer listens when it comes.
-                    let at = Moment::now();
-                    app.inbox.commands.post_patiently(ControllerCommand::Disable);
-                    app.inbox
-                        .keyboard
-                        .post_patiently(KeyboardEvent::Toggled { at, profile: Profile::DEFAULT });
-                    stop_when_idle(&app, &system, FAREWELL);
-                }
-            }
-        })
-        .map_err(failed)?;
-    Ok(handle)
-}
-
-/// Lets a running take finish and its text get out, but not for longer than `patience`; on a thread of its own, so that
-/// a second signal is seen.
-fn stop_when_idle(app: &App, system: &System, patience: Duration) {
-    let (app, system) = (app.clone(), system.clone());
-    let stop = move || {
-        app.inbox.commands.post_patiently(ControllerCommand::Disable);
-        if !app.board.wait_until(patience, |s| s.state == StateName::Idle && s.undelivered.is_empty()) {
-            warn!("a take did not end in time, or its text did not get out, and is lost");
-        }
-        system.stop();
-    };
-    if let Err(error) = std::thread::Builder::new().name("ptt-farewell".into()).spawn(stop) {
-        error!(%error, "cannot wait for the running take");
+/// Lets the actors run until the daemon listens: a press that waited for it is not to be refused.
+async fn to_listen(board: &Board) {
+    let until = Instant::now() + TO_LISTEN;
+    while board.status().state == StateName::Idle && Instant::now() < until {
+        actix::clock::sleep(Duration::from_millis(1)).await;
     }
 }
 
 /// `--once`: one take that was more than a tap, then the end.
-fn end_after_one_take(board: &Arc<Board>, system: &System) -> Result<(), Failure> {
+fn end_after_one_take(board: &Board, supervisor: &Arc<Supervisor>) -> Result<(), Failure> {
     let events = board.follow();
-    let system = system.clone();
+    let supervisor = Arc::clone(supervisor);
     std::thread::Builder::new()
         .name("ptt-once".into())
         .spawn(move || {
             if let Some(code) = crate::commands::outcome_of_one_take(&events) {
-                system.stop_with_code(i32::from(code.code()));
+                supervisor.stop(code);
             }
         })
         .map(|_| ())

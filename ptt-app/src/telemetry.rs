@@ -37,12 +37,16 @@ pub fn start_quiet_log(config: &LogConfig) -> Result<(), Failure> {
     start_log(&LogConfig { filter, format: config.format })
 }
 
-/// Starts logging to stderr.
+/// Checks the filter of a log that is not started here.
 ///
 /// # Errors
 /// When `log.filter` is not a filter.
-pub fn start_log(config: &LogConfig) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&config.filter).map_err(|e| {
+pub fn check_filter(config: &LogConfig) -> Result<(), Failure> {
+    filter(config).map(|_| ())
+}
+
+fn filter(config: &LogConfig) -> Result<EnvFilter, Failure> {
+    EnvFilter::try_new(&config.filter).map_err(|e| {
         Failure::new(
             Exit::Config,
             format!(
@@ -50,7 +54,15 @@ pub fn start_log(config: &LogConfig) -> Result<(), Failure> {
                 config.filter
             ),
         )
-    })?;
+    })
+}
+
+/// Starts logging to stderr.
+///
+/// # Errors
+/// When `log.filter` is not a filter.
+pub fn start_log(config: &LogConfig) -> Result<(), Failure> {
+    let filter = filter(config)?;
     // They call it an error when a connection ends, which we tell in words of our own.
     let quiet = ["pulseaudio", "wayland_backend"].into_iter().filter(|noisy| !config.filter.contains(noisy));
     let filter =

@@ -16,9 +16,20 @@ use crate::profile::Profiles;
 const HEARTBEAT: Duration = Duration::from_millis(250);
 
 pub(crate) fn spawn(builder: AppBuilder) -> Result<App, Failure> {
-    let AppBuilder { config, controller, keyboard, recorder, stt, feedback, output, resources, observers } =
-        builder;
-    let board = Arc::new(Board::new(Profiles::of(&config)));
+    let AppBuilder {
+        config,
+        controller,
+        keyboard,
+        recorder,
+        stt,
+        feedback,
+        output,
+        resources,
+        observers,
+        board,
+        ..
+    } = builder;
+    let board = board.unwrap_or_else(|| Arc::new(Board::new(Profiles::of(&config))));
     let mut watchers = vec![Observer::start_on(Arc::clone(&board))];
     watchers.extend(observers);
     let mut roles = Some((keyboard, recorder, stt, feedback, output, resources));

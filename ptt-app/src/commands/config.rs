@@ -22,7 +22,7 @@ pub enum ConfigCommand {
     },
     /// Print what is in force: file, environment and --set, defaults included.
     Show,
-    /// Say whether the configuration is good.
+    /// Say whether `run` would start with the configuration: its keys, the model, the output.
     Check,
 }
 
@@ -30,6 +30,7 @@ pub(crate) fn run(
     command: &ConfigCommand,
     file: Option<&Path>,
     load: impl Fn() -> Result<Config, Failure>,
+    check: impl Fn(Config) -> Result<(), Failure>,
 ) -> Result<ExitCode, Failure> {
     let path = file.map_or_else(user_file, Path::to_path_buf);
     match command {
@@ -42,7 +43,7 @@ pub(crate) fn run(
             say(format_args!("# {}{state}\n{}", path.display(), load()?.to_toml().trim_end()))?;
         }
         ConfigCommand::Check => {
-            load()?;
+            check(load()?)?;
             let state = if path.exists() { "is good" } else { "is not there; the defaults are used" };
             say(format_args!("{} {state}", path.display()))?;
         }

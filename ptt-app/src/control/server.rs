@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ptt_messages::{ControllerCommand, ControllerEvent, KeyboardEvent, Moment, Port, StateName};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::{debug, info, warn};
 
-use super::{Action, Reply, Request, answer, socket_path};
+use super::{Action, Gate, Reply, Request, answer, socket_path};
 use crate::board::Board;
 use crate::exit_code::{Exit, Failure};
 
@@ -24,6 +24,9 @@ const CLIENT_LIMIT: usize = 8;
 const FOLLOWER_LIMIT: usize = 32;
 /// How soon a follower that has gone is noticed where there is nothing to tell.
 const GONE: Duration = Duration::from_secs(1);
+
+/// How long a request waits for the daemon while that is replaced or starts; less than a client waits.
+const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// Far longer than the machine takes to listen again after a take.
 const REARM: Duration = Duration::from_millis(100);
@@ -42,7 +45,7 @@ pub struct Doors {
 /// What those who serve clients share.
 #[derive(Debug)]
 struct Desk {
-    doors: Doors,
+    gate: Arc<Gate>,
     clients: Arc<AtomicUsize>,
     followers: Arc<AtomicUsize>,
     held: AtomicBool,
@@ -65,7 +68,8 @@ impl Drop for Place {
     }
 }
 
-/// The socket's server; dropping it ends it and removes the socket.
+/// The socket's server, which is there before the first daemon and stays when one is replaced;
+/// dropping it ends it and removes the socket.
 #[derive(Debug)]
 pub struct Server {
     path: PathBuf,
@@ -77,7 +81,7 @@ impl Server {
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub fn start(dir: &Path, doors: Doors) -> Result<Self, Failure> {
+    pub fn start(dir: &Path, gate: Arc<Gate>) -> Result<Self, Failure> {
         let path = socket_path(dir);
         let failed = |e: std::io::Error| {
             Failure::new(Exit::Unavailable, format!("cannot listen at {}: {e}", path.display()))
@@ -90,7 +94,7 @@ impl Server {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let ended = Arc::new(AtomicBool::new(false));
         let desk = Arc::new(Desk {
-            doors,
+            gate,
             clients: Arc::default(),
             followers: Arc::default(),
             held: AtomicBool::new(false),
@@ -152,7 +156,6 @@ fn refuse(mut stream: UnixStream) {
 }
 
 fn serve(stream: &UnixStream, desk: &Desk, place: Place) -> std::io::Result<()> {
-    let doors = &desk.doors;
     // A client that sends half a line must not hold a place for ever.
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     stream.set_write_timeout(Some(Duration::from_secs(5)))?;
@@ -172,34 +175,10 @@ fn serve(stream: &UnixStream, desk: &Desk, place: Place) -> std::io::Result<()> 
                 return Ok(());
             }
         };
-        if matches!(request, Request::Press { .. } | Request::Toggle { .. }) {
-            // Between two takes the machine is idle for a moment before it listens again: that is not "switched off".
-            let _ = doors.board.wait_until(REARM, |status| status.state != StateName::Idle);
-        }
-        // Subscribed before the answer, so that nothing that follows the answer is missed.
-        let events = (request == Request::Follow).then(|| doors.board.follow());
-        let held = desk.held.load(Ordering::Acquire);
-        let (action, mut reply) =
-            answer(&request, &doors.board.status(), held, doors.board.profiles(), Moment::now());
-        match action {
-            Action::Key(KeyboardEvent::Pressed { .. }) => desk.held.store(true, Ordering::Release),
-            Action::Key(_) => desk.held.store(false, Ordering::Release),
-            Action::Command(_) | Action::None => {}
-        }
-        let delivered = match action {
-            Action::Key(edge) => doors.keys.post_patiently(edge),
-            Action::Command(command) => {
-                info!(?command, "asked over the control socket");
-                doors.commands.post_patiently(command)
-            }
-            Action::None => true,
-        };
-        if !delivered {
-            reply = Reply::refused("the daemon is ending");
-        }
+        let (reply, events) = decide(&request, Moment::now(), desk);
         if let Some(events) = events {
             let Some(_place) = Place::take(&desk.followers, FOLLOWER_LIMIT) else {
-                reply = Reply::refused(format!("{FOLLOWER_LIMIT} clients follow; end one"));
+                let reply = Reply::refused(format!("{FOLLOWER_LIMIT} clients follow; end one"));
                 return writeln!(out, "{}", serde_json::to_string(&reply)?);
             };
             // Whoever only listens keeps nobody out.
@@ -209,6 +188,36 @@ fn serve(stream: &UnixStream, desk: &Desk, place: Place) -> std::io::Result<()> 
         }
         writeln!(out, "{}", serde_json::to_string(&reply)?)?;
     }
+}
+
+/// Does what a request that came at `at` asks the daemon for; with the events for who follows.
+fn decide(request: &Request, at: Moment, desk: &Desk) -> (Reply, Option<Receiver<ControllerEvent>>) {
+    // Left at the end of this: what is acknowledged is in the mailbox of the daemon that will do it.
+    let Some(doors) = desk.gate.enter(Instant::now() + PATIENCE) else {
+        return (Reply::refused("the daemon is starting or ending; try again"), None);
+    };
+    if matches!(request, Request::Press { .. } | Request::Toggle { .. }) {
+        // Between two takes the machine is idle for a moment before it listens again: that is not "switched off".
+        let _ = doors.board.wait_until(REARM, |status| status.state != StateName::Idle);
+    }
+    // Subscribed before the answer, so that nothing that follows the answer is missed.
+    let events = (*request == Request::Follow).then(|| doors.board.follow());
+    let held = desk.held.load(Ordering::Acquire);
+    let (action, reply) = answer(request, &doors.board.status(), held, doors.board.profiles(), at);
+    match action {
+        Action::Key(KeyboardEvent::Pressed { .. }) => desk.held.store(true, Ordering::Release),
+        Action::Key(_) => desk.held.store(false, Ordering::Release),
+        Action::Command(_) | Action::None => {}
+    }
+    let delivered = match action {
+        Action::Key(edge) => doors.keys.post_patiently(edge),
+        Action::Command(command) => {
+            info!(?command, "asked over the control socket");
+            doors.commands.post_patiently(command)
+        }
+        Action::None => true,
+    };
+    (if delivered { reply } else { Reply::refused("the daemon is ending") }, events)
 }
 
 /// Tells every event until the client hangs up or the daemon ends.
