@@ -1,6 +1,7 @@
 //! Names of the recorder's metrics, and the handles the capture thread keeps.
 
 use metrics::{Counter, Gauge, Histogram, Unit};
+use ptt_messages::SAMPLE_RATE_HZ;
 
 use crate::dsp::Findings;
 
@@ -10,8 +11,8 @@ pub const MICROPHONE_OPEN: &str = "ptt_microphone_open";
 pub const XRUNS_TOTAL: &str = "ptt_audio_xruns_total";
 /// Counter of samples that found no room between the device's thread and ours.
 pub const DROPPED_SAMPLES_TOTAL: &str = "ptt_audio_dropped_samples_total";
-/// Counter of milliseconds of audio that the sound system never delivered.
-pub const MISSING_MS_TOTAL: &str = "ptt_audio_missing_milliseconds_total";
+/// Counter of samples at 16 kHz of audio that the sound system never delivered.
+pub const MISSING_SAMPLES_TOTAL: &str = "ptt_audio_missing_samples_total";
 /// Counter of samples that were NaN or infinite and were replaced by silence.
 pub const REPLACED_SAMPLES_TOTAL: &str = "ptt_audio_replaced_samples_total";
 /// Counter of samples at or beyond full scale.
@@ -50,6 +51,11 @@ pub fn describe() {
         Unit::Count,
         "Samples that were no number, replaced by silence"
     );
+    describe_counter!(
+        MISSING_SAMPLES_TOTAL,
+        Unit::Count,
+        "Samples at 16 kHz that the sound system never delivered"
+    );
     describe_counter!(CLIPPED_SAMPLES_TOTAL, Unit::Count, "Samples at or beyond full scale");
     describe_counter!(MOVED_TOTAL, Unit::Count, "Times the sound system moved the stream to another device");
     describe_counter!(STARVATIONS_TOTAL, Unit::Count, "Times an open microphone delivered nothing");
@@ -62,12 +68,22 @@ pub fn describe() {
     describe_histogram!(TAKE_SPEECH_SECONDS, Unit::Seconds, "Speech heard in a take");
 }
 
+/// Counts audio that is missing, whose length is known in milliseconds.
+pub(crate) struct MissingAudio(Counter);
+
+impl MissingAudio {
+    /// Counts this many milliseconds.
+    pub fn increment(&self, ms: u64) {
+        self.0.increment(ms * u64::from(SAMPLE_RATE_HZ) / 1_000);
+    }
+}
+
 /// The handles of what is measured at every block or take.
 pub(crate) struct Handles {
     pub open: Gauge,
     pub xruns: Counter,
     pub dropped: Counter,
-    pub missing: Counter,
+    pub missing: MissingAudio,
     pub moved: Counter,
     pub starvations: Counter,
     pub lost: Counter,
@@ -88,7 +104,7 @@ impl Handles {
             open: gauge!(MICROPHONE_OPEN),
             xruns: counter!(XRUNS_TOTAL),
             dropped: counter!(DROPPED_SAMPLES_TOTAL),
-            missing: counter!(MISSING_MS_TOTAL),
+            missing: MissingAudio(counter!(MISSING_SAMPLES_TOTAL)),
             moved: counter!(MOVED_TOTAL),
             starvations: counter!(STARVATIONS_TOTAL),
             lost: counter!(LOST_TOTAL),

@@ -60,6 +60,7 @@ pub fn spawn(
     config: &KeyboardConfig,
     events: Port<KeyboardEvent>,
 ) -> Result<Port<KeyboardCommand>, KeyboardError> {
+    metrics::describe();
     let watched = config.watched()?;
     if config.backend == Backend::Scripted {
         ScriptedSource::open(config, &watched, &Stop::new()?)?;

@@ -202,7 +202,7 @@ fn what_is_said_while_the_daemon_stands_still_is_heard_when_it_goes_on() {
     let heard = metrics.sum("ptt_take_audio_seconds_sum", &[]).unwrap_or_default();
     rig::say(&format!("PulseAudio, the daemon stood still for {stood:?}: {heard:.3} s were heard"));
     assert!(heard >= stood.as_secs_f64(), "{heard} s of {stood:?}\n{}", daemon.log());
-    for lost in ["dropped_samples", "xruns", "missing_milliseconds", "lost"] {
+    for lost in ["dropped_samples", "xruns", "missing_samples", "lost"] {
         assert_eq!(metrics.sum(&format!("ptt_audio_{lost}_total"), &[]).unwrap_or_default(), 0.0, "{lost}");
     }
 }
