@@ -1,15 +1,20 @@
 //! Logs to stderr and metrics to Prometheus. What is logged and counted is decided where it happens.
 
+mod http;
+mod server;
+mod throttle;
+
 use std::io::IsTerminal;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use metrics_util::debugging::{DebuggingRecorder, Snapshotter};
 use metrics_util::layers::FanoutBuilder;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+use self::http::Hosts;
 use crate::config::{LogConfig, LogFormat, MetricsConfig};
 use crate::exit_code::{Exit, Failure};
 
@@ -102,55 +107,55 @@ fn install(recorder: impl metrics::Recorder + Sync + 'static) {
 }
 
 fn prometheus(config: &MetricsConfig) -> PrometheusRecorder {
-    match config.enabled.then(|| serve(config)) {
-        Some(Ok(recorder)) => return recorder,
-        Some(Err(why)) => warn!(
-            listen = %config.listen, %why,
-            "no /metrics; dictation works without it (metrics.listen sets another address, metrics.enabled=false silences this)"
-        ),
-        None => {}
-    }
     let recorder = builder().build_recorder();
     let handle = recorder.handle();
-    // Without the endpoint the histograms still have to be drained.
-    in_background(async move {
+    let listener = config.enabled.then(|| listen(config.listen)).transpose().unwrap_or_else(|why| {
+        warn!(
+            listen = %config.listen, %why,
+            "no /metrics; dictation works without it (metrics.listen sets another address, metrics.enabled=false silences this)"
+        );
+        None
+    });
+    if listener.is_some() {
+        info!(url = %format!("http://{}/metrics", config.listen), "metrics");
+    }
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let hosts = Hosts::new(config.listen.ip(), machine);
+    let work = move || {
+        if let Err(error) = keep_metrics(listener, handle, hosts) {
+            warn!(%error, "the metrics thread ended");
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("ptt-metrics".into()).spawn(work) {
+        warn!(%error, "no thread for the metrics");
+    }
+    recorder
+}
+
+/// Drains the histograms, which grow otherwise until they are scraped, and serves the metrics where
+/// there is a listener.
+fn keep_metrics(
+    listener: Option<TcpListener>,
+    handle: PrometheusHandle,
+    hosts: Hosts,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        if let Some(listener) = listener {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tokio::spawn(server::serve(listener, handle.clone(), hosts));
+        }
         loop {
             tokio::time::sleep(Duration::from_secs(5)).await;
             handle.run_upkeep();
         }
-    });
-    recorder
+    })
 }
 
-fn serve(config: &MetricsConfig) -> Result<PrometheusRecorder, String> {
-    // Its error names the operating system's reason; the exporter's does not.
-    TcpListener::bind(config.listen).map_err(|e| e.to_string())?;
-    let runtime = runtime().map_err(|e| e.to_string())?;
-    let (recorder, exporter) = {
-        let _inside = runtime.enter();
-        builder().with_http_listener(config.listen).build().map_err(|e| e.to_string())?
-    };
-    info!(url = %format!("http://{}/metrics", config.listen), "metrics");
-    let serve = move || {
-        if runtime.block_on(exporter).is_err() {
-            warn!("the metrics endpoint ended");
-        }
-    };
-    std::thread::Builder::new().name("ptt-metrics".into()).spawn(serve).map_err(|e| e.to_string())?;
-    Ok(recorder)
-}
-
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
-}
-
-fn in_background(work: impl Future<Output = ()> + Send + 'static) {
-    let run = move || {
-        if let Ok(runtime) = runtime() {
-            runtime.block_on(work);
-        }
-    };
-    let _ = std::thread::Builder::new().name("ptt-metrics".into()).spawn(run);
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 fn builder() -> PrometheusBuilder {
