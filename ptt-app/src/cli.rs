@@ -1,7 +1,6 @@
 //! The command line: what can be typed, and which command it becomes.
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -121,7 +120,7 @@ pub fn main_with(
         Ok(code) => code,
         Err(failure) => {
             if !failure.message.is_empty() {
-                complain(&failure.message);
+                commands::complain(&failure.message);
             }
             failure.exit.into()
         }
@@ -157,15 +156,13 @@ fn dispatch(
             commands::config::run(&command, cli.config.as_deref(), load, check)
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "ptt-app", &mut std::io::stdout());
+            // Into memory first: the generator panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "ptt-app", &mut script);
+            commands::write_answer(String::from_utf8_lossy(&script))?;
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// The last word of a failed command. Nobody may hear it.
-fn complain(message: &str) {
-    let _ = writeln!(std::io::stderr(), "ptt-app: {message}");
 }
 
 #[cfg(test)]

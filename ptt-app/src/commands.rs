@@ -20,10 +20,16 @@ use ptt_messages::{ControllerEvent, Outcome};
 
 use crate::exit_code::{Exit, Failure};
 
-/// Writes one line of a command's answer. A closed pipe ends the command quietly, as with every Unix filter.
+/// Writes one line of a command's answer.
 fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
+    write_answer(format_args!("{line}\n"))
+}
+
+/// Writes a command's answer as it is. A closed pipe ends the command quietly, as with every Unix
+/// filter.
+pub(crate) fn write_answer(text: impl std::fmt::Display) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| {
+    write!(out, "{text}").and_then(|()| out.flush()).map_err(|e| {
         if e.kind() == std::io::ErrorKind::BrokenPipe {
             Failure::new(Exit::Ok, String::new())
         } else {
@@ -42,6 +48,11 @@ fn may_say_texts() -> Result<(), Failure> {
         "standard output is the system journal, which would keep what was said; send it elsewhere, such as by \
          StandardOutput=file:PATH in the unit, or `systemd-run --pipe`",
     ))
+}
+
+/// Writes a line for the user to standard error, which may be closed.
+pub(crate) fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "ptt-app: {message}");
 }
 
 fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {

@@ -1,21 +1,25 @@
 //! The control socket: one JSON object per line in, one out. This is also how a compositor's own key bindings drive the
-//! daemon without any permission. What a request means is decided in [`answer`]; threads and sockets are around it
-//! (`server`).
+//! daemon without any permission. [`answer`] decides what a request does, [`expiry`] if it still counts,
+//! and [`clients`] which client gives way; threads and sockets are around these.
 
+mod client;
+mod clients;
+mod connection;
+mod expiry;
 mod gate;
+mod lines;
 mod server;
 
-use std::io::{BufRead, BufReader, ErrorKind, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use ptt_messages::{ControllerCommand, KeyboardEvent, Moment, Profile, StateName};
 use serde::{Deserialize, Serialize};
 
+pub use self::client::{ask, follow};
+pub use self::expiry::{BootTime, PATIENCE};
 pub use self::gate::{Gate, Pass};
 pub use self::server::{Doors, Server};
 use crate::board::Status;
-use crate::exit_code::{Exit, Failure};
 use crate::profile::Profiles;
 
 /// What can be asked for.
@@ -58,6 +62,9 @@ pub struct Reply {
     /// Why not, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What the user should know although it is done: there was nothing to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// To `status`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
@@ -68,12 +75,40 @@ pub struct Reply {
 
 impl Reply {
     fn done() -> Self {
-        Self { ok: true, error: None, status: None, profiles: None }
+        Self { ok: true, error: None, note: None, status: None, profiles: None }
+    }
+
+    fn noted(note: impl Into<String>) -> Self {
+        Self { note: Some(note.into()), ..Self::done() }
     }
 
     fn refused(why: impl Into<String>) -> Self {
         Self { ok: false, error: Some(why.into()), ..Self::done() }
     }
+
+    /// The reply as it goes over the socket.
+    fn line(&self) -> String {
+        let mut line = serde_json::to_string(self).expect("a reply is a plain value");
+        line.push('\n');
+        line
+    }
+}
+
+/// The optional field of a request with the time at which its client sent it, as a [`BootTime`].
+const SENT: &str = "sent_ms";
+
+/// A request as it goes over the socket.
+fn request_line(request: &Request, sent: BootTime) -> String {
+    let mut line = serde_json::to_value(request).expect("a request is a plain value");
+    line[SENT] = sent.0.into();
+    format!("{line}\n")
+}
+
+/// Reads a request and the time it was sent.
+fn parse_request(line: &str) -> serde_json::Result<(Request, Option<BootTime>)> {
+    let mut value: serde_json::Value = serde_json::from_str(line)?;
+    let sent = value.as_object_mut().and_then(|fields| fields.remove(SENT));
+    Ok((serde_json::from_value(value)?, sent.map(serde_json::from_value).transpose()?))
 }
 
 /// What a request does.
@@ -87,17 +122,28 @@ pub enum Action {
     None,
 }
 
-/// Decides what a request at `at` does to a daemon in this `status`, and what to answer. `held`: the last press that was asked
-/// for here was not let go yet.
+/// The situation of the daemon when a request is carried out.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// The status, which may be behind by what the machine has not told yet.
+    pub status: &'a Status,
+    /// The last press that was asked for here was not let go yet.
+    pub held: bool,
+    /// A take was asked for here a moment ago, so the status may not show it yet.
+    pub starting: bool,
+    /// The profiles by name.
+    pub profiles: &'a Profiles,
+    /// The time of the request.
+    pub at: Moment,
+}
+
+/// Decides what a request does to the daemon, and what to answer. The action also goes out where there
+/// is nothing to do according to the status: the machine knows better.
 #[must_use]
-pub fn answer(
-    request: &Request,
-    status: &Status,
-    held: bool,
-    profiles: &Profiles,
-    at: Moment,
-) -> (Action, Reply) {
+pub fn answer(request: &Request, situation: &Situation<'_>) -> (Action, Reply) {
+    let &Situation { status, held, starting, profiles, at } = situation;
     let listening = status.state != StateName::Idle;
+    let resting = matches!(status.state, StateName::Idle | StateName::WaitingForKey);
     let recording = matches!(status.state, StateName::KeyPressed | StateName::Recording);
     match request {
         Request::Press { .. } | Request::Toggle { .. } if !listening => {
@@ -114,11 +160,25 @@ pub fn answer(
         Request::Press { profile } => {
             key_of(profile.as_deref(), profiles, |profile| KeyboardEvent::Pressed { at, profile })
         }
-        Request::Release => (Action::Key(KeyboardEvent::Released { at }), Reply::done()),
+        Request::Release => {
+            let reply = if recording || starting {
+                Reply::done()
+            } else {
+                Reply::noted("nothing to release: no take is being recorded")
+            };
+            (Action::Key(KeyboardEvent::Released { at }), reply)
+        }
         Request::Toggle { profile } => {
             key_of(profile.as_deref(), profiles, |profile| KeyboardEvent::Toggled { at, profile })
         }
-        Request::Cancel => (Action::Key(KeyboardEvent::Cancelled { at }), Reply::done()),
+        Request::Cancel => {
+            let reply = if resting && !starting && status.undelivered.is_empty() {
+                Reply::noted("nothing to cancel: no take is running, and no text is on its way")
+            } else {
+                Reply::done()
+            };
+            (Action::Key(KeyboardEvent::Cancelled { at }), reply)
+        }
         Request::Enable => (Action::Command(ControllerCommand::Enable), Reply::done()),
         Request::Disable => (Action::Command(ControllerCommand::Disable), Reply::done()),
         Request::Retry => (Action::Command(ControllerCommand::Retry), Reply::done()),
@@ -147,42 +207,6 @@ pub fn socket_path(dir: &Path) -> PathBuf {
     dir.join("control.sock")
 }
 
-/// Asks the running daemon for one thing.
-///
-/// # Errors
-/// [`Exit::Unavailable`] when none runs, [`Exit::Failed`] when it refuses.
-pub fn ask(dir: &Path, request: Request) -> Result<Reply, Failure> {
-    let mut lines = connect(dir, request)?;
-    let mut line = String::new();
-    lines.read_line(&mut line).map_err(|e| gone(&e))?;
-    let reply: Reply = serde_json::from_str(&line)
-        .map_err(|e| Failure::new(Exit::Failed, format!("the daemon's answer cannot be read: {e}")))?;
-    if let Some(error) = &reply.error {
-        return Err(Failure::new(Exit::Failed, error.clone()));
-    }
-    Ok(reply)
-}
-
-/// Sends a request and returns what comes back, line by line.
-///
-/// # Errors
-/// [`Exit::Unavailable`] when no daemon runs.
-pub fn connect(dir: &Path, request: Request) -> Result<BufReader<UnixStream>, Failure> {
-    let path = socket_path(dir);
-    let mut stream = UnixStream::connect(&path).map_err(|e| {
-        let nobody = matches!(e.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused);
-        let why = if nobody { String::new() } else { format!(" ({}: {e})", path.display()) };
-        Failure::new(Exit::Unavailable, format!("no daemon answers{why}; start one with `ptt-app run`"))
-    })?;
-    let line = serde_json::to_string(&request).expect("a request is a plain value");
-    writeln!(stream, "{line}").map_err(|e| gone(&e))?;
-    Ok(BufReader::new(stream))
-}
-
-fn gone(error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Unavailable, format!("the daemon went away: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use ptt_messages::TakeId;
@@ -191,6 +215,12 @@ mod tests {
 
     fn status(state: StateName) -> Status {
         Status { state, take: Some(TakeId(7)), ..Status::default() }
+    }
+
+    /// The answer of a daemon with this status, to which nobody has asked for a take.
+    fn told(request: &Request, status: &Status) -> (Action, Reply) {
+        let (profiles, at) = (&Profiles::default(), Moment::default());
+        answer(request, &Situation { status, held: false, starting: false, profiles, at })
     }
 
     #[test]
@@ -232,7 +262,9 @@ mod tests {
             (Request::Retry, StateName::WaitingForKey, (Action::Command(ControllerCommand::Retry), true)),
             (Request::Status, StateName::Idle, (Action::None, true)),
         ] {
-            let (action, reply) = answer(&request, &status(state), false, &profiles, at);
+            let situation =
+                Situation { status: &status(state), held: false, starting: false, profiles: &profiles, at };
+            let (action, reply) = answer(&request, &situation);
             assert_eq!((action, reply.ok), expected, "{request:?} in {state:?}");
         }
     }
@@ -240,7 +272,11 @@ mod tests {
     #[test]
     fn a_press_that_repeats_says_that_a_recording_runs() {
         let press = Request::Press { profile: None };
-        let told = |state| answer(&press, &status(state), true, &Profiles::default(), Moment::default());
+        let told = |state| {
+            let (status, profiles) = (&status(state), &Profiles::default());
+            let at = Moment::default();
+            answer(&press, &Situation { status, held: true, starting: true, profiles, at })
+        };
         let (action, reply) = told(StateName::Recording);
         assert_eq!(action, Action::None);
         assert_eq!(
@@ -252,11 +288,59 @@ mod tests {
     }
 
     #[test]
+    fn that_there_is_nothing_to_do_is_said() {
+        use StateName as S;
+        for (state, release, cancel) in [
+            (S::Idle, true, true),
+            (S::WaitingForKey, true, true),
+            (S::KeyPressed, false, false),
+            (S::Recording, false, false),
+            (S::RecordingStopped, true, false),
+            (S::RecordingCancelled, true, false),
+            (S::Processing, true, false),
+        ] {
+            let of = |request| told(&request, &status(state)).1;
+            for (reply, noted) in [(of(Request::Release), release), (of(Request::Cancel), cancel)] {
+                assert!(reply.ok, "{state:?}");
+                assert_eq!(reply.note.is_some(), noted, "{state:?}: {reply:?}");
+            }
+        }
+        let on_its_way = Status { undelivered: vec![TakeId(7)], ..status(S::WaitingForKey) };
+        assert_eq!(told(&Request::Cancel, &on_its_way).1.note, None);
+        // The machine has not told of the take yet.
+        let (status, profiles, at) = (&status(S::WaitingForKey), &Profiles::default(), Moment::default());
+        for request in [Request::Release, Request::Cancel] {
+            let situation = Situation { status, held: true, starting: true, profiles, at };
+            assert_eq!(answer(&request, &situation).1.note, None, "{request:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_may_tell_when_it_was_sent() {
+        let press = Request::Press { profile: Some("german".into()) };
+        let line = request_line(&press, BootTime(12));
+        assert_eq!(line, "{\"do\":\"press\",\"profile\":\"german\",\"sent_ms\":12}\n");
+        assert_eq!(parse_request(&line).unwrap(), (press, Some(BootTime(12))));
+        assert_eq!(parse_request(r#"{"do":"release"}"#).unwrap(), (Request::Release, None));
+        for wrong in [
+            r#"{"do":"release","sent_ms":"now"}"#,
+            r#"{"do":"press","when":1}"#,
+            r#"{"do":"fly"}"#,
+            "[]",
+            "3",
+            "",
+        ] {
+            assert!(parse_request(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn who_follows_learns_the_names_of_the_profiles() {
         let text = "stt.model = 'tiny'\n[[profile]]\nname = 'german'";
         let profiles = Profiles::of(&crate::Config::parse(text, "f", [], &[]).unwrap());
-        let (_, reply) =
-            answer(&Request::Follow, &status(StateName::Idle), false, &profiles, Moment::default());
+        let (status, at) = (&status(StateName::Idle), Moment::default());
+        let situation = Situation { status, held: false, starting: false, profiles: &profiles, at };
+        let (_, reply) = answer(&Request::Follow, &situation);
         let line = serde_json::to_string(&reply).unwrap();
         assert_eq!(line, r#"{"ok":true,"profiles":["default","german"]}"#);
         assert_eq!(serde_json::from_str::<Reply>(&line).unwrap().profiles, Some(profiles));

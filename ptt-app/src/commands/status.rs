@@ -1,14 +1,14 @@
 //! Commands that ask the running daemon: `press`, `release`, `toggle`, `cancel`, `enable`, `disable`, `retry`, `status`.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Args;
 use ptt_messages::ControllerEvent;
 
-use super::{may_say_texts, say, say_json};
+use super::{complain, may_say_texts, say, say_json};
 use crate::board::Status;
-use crate::control::{self, Reply, Request};
+use crate::control::{self, Request};
 use crate::exit_code::{Exit, Failure};
 use crate::profile::Profiles;
 use crate::runtime_dir::runtime_dir;
@@ -24,9 +24,11 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
-/// Sends one request that needs no answer but "done".
+/// Sends one request that needs no answer but "done". If there was nothing to do, says so and succeeds.
 pub(crate) fn ask(request: Request) -> Result<ExitCode, Failure> {
-    control::ask(&runtime_dir()?, request)?;
+    if let Some(note) = control::ask(&runtime_dir()?, &request)?.note {
+        complain(&note);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -36,7 +38,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
         may_say_texts()?;
         return follow(&dir, args.json);
     }
-    let status = control::ask(&dir, Request::Status)?.status.unwrap_or_default();
+    let status = control::ask(&dir, &Request::Status)?.status.unwrap_or_default();
     if args.json {
         say_json(&status)?;
     } else {
@@ -78,26 +80,18 @@ fn described(status: &Status) -> String {
 }
 
 fn follow(dir: &std::path::Path, json: bool) -> Result<ExitCode, Failure> {
-    let mut lines = control::connect(dir, Request::Follow)?.lines();
-    let ended = || Failure::new(Exit::Unavailable, "the daemon ended");
-    let first = lines.next().ok_or_else(ended)?.map_err(|_| ended())?;
-    let profiles = match serde_json::from_str(&first) {
-        Ok(Reply { error: Some(error), .. }) => return Err(Failure::new(Exit::Failed, error)),
-        Ok(Reply { error: None, profiles, .. }) => profiles.unwrap_or_default(),
-        Err(_) => Profiles::default(),
-    };
     let colour = std::io::stdout().is_terminal();
-    for line in lines {
-        let line = line.map_err(|_| ended())?;
+    control::follow(dir, |reply, line| {
         if json {
-            say(line)?;
-        } else if let Some(text) =
-            serde_json::from_str(&line).ok().and_then(|event| shown(&event, &profiles, colour))
-        {
-            say(text)?;
+            return say(line);
         }
-    }
-    Err(ended())
+        let profiles = reply.profiles.clone().unwrap_or_default();
+        match serde_json::from_str(line).ok().and_then(|event| shown(&event, &profiles, colour)) {
+            Some(text) => say(text),
+            None => Ok(()),
+        }
+    })?;
+    Err(Failure::new(Exit::Unavailable, "the daemon ended"))
 }
 
 /// One line for people, or none for what only programs want.

@@ -1,35 +1,33 @@
-//! The socket's server: who may ask, how many at once, and a thread for each. What a request means is decided outside of it.
+//! The socket's server: who may ask, and a thread for each client. What becomes of a client is in
+//! [`connection`](super::connection), and what a request means is decided outside of both.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ptt_messages::{ControllerCommand, ControllerEvent, KeyboardEvent, Moment, Port, StateName};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tracing::{debug, info, warn};
+use ptt_messages::{ControllerCommand, KeyboardEvent, Port};
+use tracing::{debug, warn};
 
-use super::{Action, Gate, Reply, Request, answer, socket_path};
+use super::clients::Clients;
+use super::connection::{self, Memory};
+use super::{Gate, Pass, socket_path};
 use crate::board::Board;
 use crate::exit_code::{Exit, Failure};
 
-/// Longest request in bytes.
-const REQUEST_LIMIT: u64 = 4_096;
-/// How many clients are served at once; how many may follow beside them.
-const CLIENT_LIMIT: usize = 8;
-const FOLLOWER_LIMIT: usize = 32;
-/// How soon a follower that has gone is noticed where there is nothing to tell.
-const GONE: Duration = Duration::from_secs(1);
-
-/// How long a request waits for the daemon while that is replaced or starts; less than a client waits.
-const PATIENCE: Duration = Duration::from_millis(2_500);
-
-/// Far longer than the machine takes to listen again after a take.
-const REARM: Duration = Duration::from_millis(100);
+/// Most requests that are carried out at once, releases and cancels aside.
+const WORKING_LIMIT: usize = 8;
+/// How long a request waits for one of these, and how often it looks.
+const WORKING_WAIT: Duration = Duration::from_millis(200);
+const WORKING_LOOK: Duration = Duration::from_millis(2);
+/// Most clients that follow, beside those that ask.
+pub(super) const FOLLOWER_LIMIT: usize = 32;
+/// Before the next connection is accepted after one could not be: descriptors are short, most
+/// likely.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where requests go.
 #[derive(Clone, Debug)]
@@ -42,34 +40,69 @@ pub struct Doors {
     pub board: Arc<Board>,
 }
 
-/// What those who serve clients share.
+/// State that the clients' threads share.
 #[derive(Debug)]
-struct Desk {
+pub(super) struct ServerState {
     gate: Arc<Gate>,
-    clients: Arc<AtomicUsize>,
-    followers: Arc<AtomicUsize>,
-    held: AtomicBool,
-    ended: Arc<AtomicBool>,
+    memory: Mutex<Memory>,
+    working: Arc<AtomicUsize>,
+    pub(super) followers: Arc<AtomicUsize>,
+    pub(super) ended: Arc<AtomicBool>,
 }
 
-/// A place among those who are served; given back when dropped.
-struct Place(Arc<AtomicUsize>);
+impl ServerState {
+    /// The way into the running daemon; `None` when there is none until `deadline`.
+    pub(super) fn enter(&self, deadline: Instant) -> Option<Pass> {
+        self.gate.enter(deadline)
+    }
 
-impl Place {
-    fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        let place = Self(Arc::clone(taken));
-        (taken.fetch_add(1, Ordering::AcqRel) < limit).then_some(place)
+    /// What the requests so far leave behind.
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
+        // Nothing panics while it is held.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A slot among the requests that are carried out, as soon as one is free; `None` after a
+    /// while.
+    pub(super) fn working_slot(&self) -> Option<Slot> {
+        let deadline = Instant::now() + WORKING_WAIT;
+        loop {
+            let slot = Slot::take(&self.working, WORKING_LIMIT);
+            if slot.is_some() || Instant::now() >= deadline {
+                return slot;
+            }
+            std::thread::sleep(WORKING_LOOK);
+        }
     }
 }
 
-impl Drop for Place {
+/// One of a limited number; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Slot(Option<Arc<AtomicUsize>>);
+
+impl Slot {
+    /// One of `limit`, where one is free.
+    pub(super) fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let slot = Self(Some(Arc::clone(taken)));
+        (taken.fetch_add(1, Ordering::AcqRel) < limit).then_some(slot)
+    }
+
+    /// One without a limit.
+    pub(super) const fn free() -> Self {
+        Self(None)
+    }
+}
+
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        if let Some(taken) = &self.0 {
+            taken.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
-/// The socket's server, which is there before the first daemon and stays when one is replaced;
-/// dropping it ends it and removes the socket.
+/// The socket's server. It is there before the first daemon and stays when one is replaced; dropping
+/// it ends it and removes the socket.
 #[derive(Debug)]
 pub struct Server {
     path: PathBuf,
@@ -77,7 +110,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens at `dir`/control.sock, mode 0600. The daemon's lock must be held, so an old socket is a dead one.
+    /// Listens at `dir`/control.sock, mode 0600. The daemon's lock must be held, so an old socket
+    /// is a dead one.
     ///
     /// # Errors
     /// When the socket cannot be made.
@@ -93,16 +127,16 @@ impl Server {
         let listener = UnixListener::bind(&path).map_err(failed)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let ended = Arc::new(AtomicBool::new(false));
-        let desk = Arc::new(Desk {
+        let state = Arc::new(ServerState {
             gate,
-            clients: Arc::default(),
+            memory: Mutex::default(),
+            working: Arc::default(),
             followers: Arc::default(),
-            held: AtomicBool::new(false),
             ended: Arc::clone(&ended),
         });
         std::thread::Builder::new()
             .name("ptt-control".into())
-            .spawn(move || accept(&listener, &desk))
+            .spawn(move || accept(&listener, &state))
             .map_err(failed)?;
         Ok(Self { path, ended })
     }
@@ -117,28 +151,24 @@ impl Drop for Server {
     }
 }
 
-fn accept(listener: &UnixListener, desk: &Arc<Desk>) {
+fn accept(listener: &UnixListener, state: &Arc<ServerState>) {
+    let clients = Arc::new(Clients::default());
     for stream in listener.incoming() {
-        if desk.ended.load(Ordering::Acquire) {
+        if state.ended.load(Ordering::Acquire) {
             return;
         }
         let Ok(stream) = stream else {
-            // Out of file descriptors, most likely: do not spin on it.
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(ACCEPT_PAUSE);
             continue;
         };
         if !is_same_user(&stream) {
             warn!("a control connection of another user was refused");
             continue;
         }
-        let Some(place) = Place::take(&desk.clients, CLIENT_LIMIT) else {
-            refuse(stream);
-            continue;
-        };
-        let desk = Arc::clone(desk);
+        let (place, state) = (clients.admit(stream), Arc::clone(state));
         // Where no thread is left the client is hung up on.
         let _ = std::thread::Builder::new().name("ptt-client".into()).spawn(move || {
-            if let Err(error) = serve(&stream, &desk, place) {
+            if let Err(error) = connection::serve(place, &state) {
                 debug!(%error, "a control client went away");
             }
         });
@@ -147,96 +177,4 @@ fn accept(listener: &UnixListener, desk: &Arc<Desk>) {
 
 fn is_same_user(stream: &UnixStream) -> bool {
     rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == rustix::process::getuid())
-}
-
-fn refuse(mut stream: UnixStream) {
-    let reply = Reply::refused(format!("{CLIENT_LIMIT} clients are connected; close one"));
-    // The client may be gone already.
-    let _ = writeln!(stream, "{}", serde_json::to_string(&reply).expect("a reply is a plain value"));
-}
-
-fn serve(stream: &UnixStream, desk: &Desk, place: Place) -> std::io::Result<()> {
-    // A client that sends half a line must not hold a place for ever.
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    stream.set_write_timeout(Some(Duration::from_secs(5)))?;
-    let mut lines = BufReader::new(stream);
-    let mut out = stream;
-    loop {
-        let mut line = String::new();
-        if (&mut lines).take(REQUEST_LIMIT).read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let request = match serde_json::from_str::<Request>(&line) {
-            Ok(request) => request,
-            Err(error) => {
-                let reply =
-                    Reply::refused(format!("not a request: {error}; send one such as {{\"do\":\"status\"}}"));
-                writeln!(out, "{}", serde_json::to_string(&reply)?)?;
-                return Ok(());
-            }
-        };
-        let (reply, events) = decide(&request, Moment::now(), desk);
-        if let Some(events) = events {
-            let Some(_place) = Place::take(&desk.followers, FOLLOWER_LIMIT) else {
-                let reply = Reply::refused(format!("{FOLLOWER_LIMIT} clients follow; end one"));
-                return writeln!(out, "{}", serde_json::to_string(&reply)?);
-            };
-            // Whoever only listens keeps nobody out.
-            drop(place);
-            writeln!(out, "{}", serde_json::to_string(&reply)?)?;
-            return follow(stream, &events, &desk.ended);
-        }
-        writeln!(out, "{}", serde_json::to_string(&reply)?)?;
-    }
-}
-
-/// Does what a request that came at `at` asks the daemon for; with the events for who follows.
-fn decide(request: &Request, at: Moment, desk: &Desk) -> (Reply, Option<Receiver<ControllerEvent>>) {
-    // Left at the end of this: what is acknowledged is in the mailbox of the daemon that will do it.
-    let Some(doors) = desk.gate.enter(Instant::now() + PATIENCE) else {
-        return (Reply::refused("the daemon is starting or ending; try again"), None);
-    };
-    if matches!(request, Request::Press { .. } | Request::Toggle { .. }) {
-        // Between two takes the machine is idle for a moment before it listens again: that is not "switched off".
-        let _ = doors.board.wait_until(REARM, |status| status.state != StateName::Idle);
-    }
-    // Subscribed before the answer, so that nothing that follows the answer is missed.
-    let events = (*request == Request::Follow).then(|| doors.board.follow());
-    let held = desk.held.load(Ordering::Acquire);
-    let (action, reply) = answer(request, &doors.board.status(), held, doors.board.profiles(), at);
-    match action {
-        Action::Key(KeyboardEvent::Pressed { .. }) => desk.held.store(true, Ordering::Release),
-        Action::Key(_) => desk.held.store(false, Ordering::Release),
-        Action::Command(_) | Action::None => {}
-    }
-    let delivered = match action {
-        Action::Key(edge) => doors.keys.post_patiently(edge),
-        Action::Command(command) => {
-            info!(?command, "asked over the control socket");
-            doors.commands.post_patiently(command)
-        }
-        Action::None => true,
-    };
-    (if delivered { reply } else { Reply::refused("the daemon is ending") }, events)
-}
-
-/// Tells every event until the client hangs up or the daemon ends.
-fn follow(
-    mut out: &UnixStream,
-    events: &Receiver<ControllerEvent>,
-    ended: &AtomicBool,
-) -> std::io::Result<()> {
-    loop {
-        match events.recv_timeout(GONE) {
-            Ok(event) => writeln!(out, "{}", serde_json::to_string(&event)?)?,
-            Err(RecvTimeoutError::Timeout) if !ended.load(Ordering::Acquire) && !has_hung_up(out) => {}
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
-        }
-    }
-}
-
-/// Whether the other end is closed both ways: who only has nothing more to ask still listens.
-fn has_hung_up(stream: &UnixStream) -> bool {
-    let mut fd = [PollFd::new(stream, PollFlags::empty())];
-    poll(&mut fd, Some(&Timespec::default())).is_ok() && fd[0].revents().contains(PollFlags::HUP)
 }
