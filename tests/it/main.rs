@@ -34,6 +34,7 @@ mod reload;
 mod remote_desktop;
 mod resources;
 mod rigs;
+mod sockets;
 mod stt;
 mod tidy;
 mod uinput;
