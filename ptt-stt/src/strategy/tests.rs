@@ -450,6 +450,7 @@ fn sentence(take: u64, index: u32, state: SegmentState, first: u64, from: u64, c
         state,
         start: first,
         speech_end: first + count * RATE,
+        certain: true,
         clip: Clip::new(samples).unwrap(),
     }
 }
