@@ -6,8 +6,9 @@ use crate::engine::Decoded;
 /// The engine thinks that nobody speaks: our own engine says 0.49 and more of noise and silence, and 0.20 at most of speech.
 const NO_SPEECH: f32 = 0.3;
 
-/// The engine does not believe its own words: noise has less on average, speech in noise as loud as itself mostly more.
-const UNSURE: f32 = -0.9;
+/// The engine does not believe its own words. whisper.cpp, whose no-speech probability tells nothing, has -0.69 and less for
+/// noise that becomes words.
+const UNSURE: f32 = -0.6;
 
 /// Whether the words of such audio were said.
 #[must_use]
@@ -23,9 +24,9 @@ mod tests {
     fn by_table() {
         for (no_speech_prob, avg_logprob, expected) in [
             (0.02, -0.3, true),
-            (0.2, -0.85, true),
+            (0.2, -0.59, true),
             (0.31, -0.3, false),
-            (0.02, -1.0, false),
+            (0.02, -0.61, false),
             (0.9, -2.0, false),
         ] {
             let decoded = Decoded { no_speech_prob, avg_logprob, ..Decoded::default() };

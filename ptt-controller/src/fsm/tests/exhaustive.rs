@@ -11,7 +11,7 @@ use super::watch::Watch;
 use super::*;
 
 /// Every word of the script language that is an input.
-const WORDS: [&str; 37] = [
+const WORDS: [&str; 38] = [
     "enable",
     "disable",
     "retry",
