@@ -85,7 +85,6 @@ impl Machine {
 
     /// Ends the machine's work and returns its memory. A take in the middle leaves its audio, and a
     /// text that the output has not confirmed is kept like one that was not delivered.
-    #[must_use]
     pub fn hand_over(&mut self) -> (Handover, Effects) {
         let mut out = Effects::default();
         if self.listening {
@@ -109,7 +108,6 @@ impl Machine {
     }
 
     /// A machine with the memory of the one before it. It is idle: enabling it is the caller's.
-    #[must_use]
     pub fn resume(policy: &Policy, now: Moment, before: Handover) -> (Self, Effects) {
         let mut out = Effects::default();
         let Handover { last, newest_press, tapped, mut kept, .. } = before;
