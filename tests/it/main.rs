@@ -26,6 +26,7 @@ mod keyboard;
 mod levels;
 mod metrics;
 mod output;
+mod packages;
 mod pipeline;
 mod private;
 mod profiles;
