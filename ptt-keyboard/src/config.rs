@@ -110,6 +110,26 @@ mod tests {
     }
 
     #[test]
+    fn a_backend_that_cannot_see_the_keys_is_named_before_it_is_opened() {
+        for (toml, part) in [
+            ("backend = 'x11'\nchord = 'PadSouth'", "x11 cannot see PadSouth"),
+            ("backend = 'inputbot'", "inputbot cannot see Down, Right"),
+            ("backend = 'scripted'", "set exactly one of them"),
+            ("backend = 'scripted'\nscript_file = '/no/such'", "cannot read the key script /no/such"),
+            ("backend = 'scripted'\nscript = '+1ms down A'", "+1ms down A"),
+            ("cancel = 'Down'", "choose another one"),
+            ("backend = 'x11'", ""),
+            ("backend = 'evdev'\nchord = 'PadSouth'", ""),
+            ("backend = 'scripted'\nscript = '+1ms down'", ""),
+            ("", ""),
+        ] {
+            let checked = crate::check(&toml::from_str(toml).unwrap());
+            let text = checked.map_or_else(|error| error.to_string(), |()| String::new());
+            assert!(text.contains(part) && text.is_empty() == part.is_empty(), "{toml}: {text:?}");
+        }
+    }
+
+    #[test]
     fn devices_are_chosen_by_parts_of_their_names() {
         let config: KeyboardConfig = toml::from_str("devices = ['keychron', 'Pedal']").unwrap();
         for (name, wanted) in [("Keychron K2", true), ("USB foot PEDAL", true), ("AT keyboard", false)] {

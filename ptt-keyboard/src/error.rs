@@ -114,16 +114,6 @@ pub enum KeyboardError {
         /// What to do.
         instead: &'static str,
     },
-    /// The backend cannot keep the chord from the windows.
-    #[error(
-        "keyboard.swallow: the backend {backend} cannot do that: {reason}; set it to false, or change the chord or the backend"
-    )]
-    CannotSwallow {
-        /// The backend.
-        backend: &'static str,
-        /// Why not.
-        reason: &'static str,
-    },
     /// Something between us and an X server.
     #[error("{0}")]
     X11(X11Error),
@@ -169,8 +159,7 @@ impl KeyboardError {
             | Self::BadScript { .. }
             | Self::NoScript
             | Self::ScriptFile { .. }
-            | Self::Unseen { .. }
-            | Self::CannotSwallow { .. } => FaultKind::Misconfigured,
+            | Self::Unseen { .. } => FaultKind::Misconfigured,
             Self::X11(error) => error.kind(),
             Self::NoInputDevices { .. } | Self::NoKeyboard | Self::NoUdev => FaultKind::Gone,
             Self::Denied { .. } => FaultKind::Denied,

@@ -11,6 +11,7 @@
 //! all keys that were ever pressed and whether they are down.
 #![deny(unsafe_code)]
 
+pub mod advice;
 pub mod chord;
 pub mod keys;
 pub mod metrics;
@@ -28,9 +29,11 @@ mod urgency;
 mod wake;
 mod watch;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ptt_messages::{KeyboardCommand, KeyboardEvent, Port};
+use tracing::warn;
 
 pub use chord::{CancelKey, Chord, ChordEvent, ChordTracker, ProfileChord};
 pub use config::KeyboardConfig;
@@ -52,6 +55,21 @@ use source::scripted::ScriptedSource;
 /// The name of this actor in metrics.
 pub const ACTOR: &str = "keyboard";
 
+/// Whether the chosen backend can see the configured keys. Opens no device.
+///
+/// # Errors
+/// As [`spawn`], and a key that the backend has no word for.
+pub fn check(config: &KeyboardConfig) -> Result<(), KeyboardError> {
+    let watched = config.watched()?;
+    match config.backend {
+        Backend::Scripted => ScriptedSource::open(config, &watched, &Stop::new()?).map(drop),
+        Backend::X11 => source::x11::check(&watched),
+        Backend::Inputbot => source::inputbot::check(&watched),
+        // evdev sees every key, `auto` looks on, and the others have keys of their own.
+        Backend::Auto | Backend::Evdev | Backend::Portal | Backend::Control => Ok(()),
+    }
+}
+
 /// Starts the keyboard's actor on the current arbiter. It opens nothing until it is told to [`KeyboardCommand::Listen`].
 ///
 /// # Errors
@@ -70,11 +88,19 @@ pub fn spawn(
     let on = watched.clone();
     // An X server that `auto` has found is waited for when it goes: it comes back, and the next best thing would stay.
     let found = OnceLock::new();
+    // Once, however often a source is opened.
+    let advised = AtomicBool::new(false);
     let opener: Opener = Arc::new(move |stop| {
         let backend = *found.get().unwrap_or(&config.backend);
         let source = source::open(&KeyboardConfig { backend, ..config.clone() }, &on, stop)?;
-        if source.backend() == Backend::X11 {
-            let _ = found.set(Backend::X11);
+        let backend = source.backend();
+        if backend == Backend::X11 {
+            let _ = found.set(backend);
+        }
+        if !advised.swap(true, Ordering::Relaxed) {
+            for line in advice::advice(&config.chord, &config.profiles, config.swallow, backend) {
+                warn!("{line}");
+            }
         }
         Ok(source)
     });

@@ -105,7 +105,7 @@ impl Backend {
         }
     }
 
-    /// Why `swallow` is refused, where the backend can keep no chord from the windows.
+    /// Why `swallow` has no effect, where the backend can keep no chord from the windows.
     const fn why_it_cannot_swallow(self) -> Option<&'static str> {
         match self {
             Self::Auto | Self::Evdev | Self::X11 => None,
@@ -137,7 +137,7 @@ pub fn open(
         if backend == Backend::Portal && !portal::is_the_way() {
             continue;
         }
-        let hidden = backend == Backend::X11 && std::env::var_os("WAYLAND_DISPLAY").is_some();
+        let hidden = backend == Backend::X11 && is_wayland();
         let opened = if hidden {
             Err(x11::X11Error::UnderWayland.into())
         } else {
@@ -156,6 +156,11 @@ pub fn open(
     open_one(last, &KeyboardConfig { swallow: false, ..config.clone() }, watched, stop)
 }
 
+/// Whether the environment names a Wayland compositor.
+fn is_wayland() -> bool {
+    std::env::var_os("WAYLAND_DISPLAY").is_some_and(|display| !display.is_empty())
+}
+
 fn chosen(source: Box<dyn KeySource>) -> Box<dyn KeySource> {
     info!(backend = source.backend().name(), "key source chosen");
     source
@@ -167,20 +172,19 @@ fn open_one(
     watched: &Watched,
     stop: &Stop,
 ) -> Result<Box<dyn KeySource>, KeyboardError> {
-    if config.swallow
-        && let Some(reason) = backend.why_it_cannot_swallow()
-    {
-        return Err(KeyboardError::CannotSwallow { backend: backend.name(), reason });
-    }
-    Ok(match backend {
-        Backend::Auto => open(config, watched, stop)?,
+    let source: Box<dyn KeySource> = match backend {
+        Backend::Auto => return open(config, watched, stop),
         Backend::Evdev => Box::new(evdev::EvdevSource::open(config, watched, stop)?),
         Backend::X11 => Box::new(x11::X11Source::open(config, watched, stop)?),
         Backend::Inputbot => Box::new(inputbot::InputbotSource::open(config, watched, stop)?),
         Backend::Portal => Box::new(portal::PortalSource::open(watched, stop)?),
         Backend::Control => Box::new(control::ControlSource::new(stop)),
         Backend::Scripted => Box::new(scripted::ScriptedSource::open(config, watched, stop)?),
-    })
+    };
+    if let Some(reason) = backend.why_it_cannot_swallow().filter(|_| config.swallow) {
+        warn!(backend = backend.name(), reason, "keyboard.swallow has no effect");
+    }
+    Ok(source)
 }
 
 #[cfg(test)]
@@ -199,6 +203,18 @@ mod tests {
         }
         let error = serde_json::from_str::<Backend>("\"x12\"").unwrap_err().to_string();
         assert!(error.contains("`evdev`") && error.contains("`control`"), "{error}");
+    }
+
+    /// A chord that reaches the windows is better than none.
+    #[test]
+    fn swallow_never_leaves_the_program_without_a_keyboard() {
+        let script = "script = '+10ms down'\nswallow = true\nbackend =";
+        for backend in ["control", "scripted"] {
+            let config: KeyboardConfig = toml::from_str(&format!("{script} '{backend}'")).unwrap();
+            let stop = Stop::new().unwrap();
+            let source = open(&config, &config.watched().unwrap(), &stop).unwrap();
+            assert_eq!(source.backend().name(), backend);
+        }
     }
 
     #[test]

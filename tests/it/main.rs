@@ -43,6 +43,7 @@ mod windows;
 mod x11;
 mod x11_keys;
 mod x11_speech;
+mod x11_swallow;
 
 /// A section of the configuration from its TOML.
 fn section<T: serde::de::DeserializeOwned>(toml: &str) -> T {

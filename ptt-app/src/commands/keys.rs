@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use clap::Args;
-use ptt_keyboard::{ChordEvent, Heard, KeyboardError, Stop, key_names, watch_all};
+use ptt_keyboard::{Backend, ChordEvent, Heard, KeyboardError, Stop, advice, key_names, watch_all};
 use ptt_messages::Profile;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -18,7 +18,7 @@ use crate::telemetry;
 /// Flags of `keys`.
 #[derive(Debug, Args)]
 pub struct KeysArgs {
-    /// List every name that a chord may use instead.
+    /// List every name that a chord may use instead, with the kernel's code. A name is a place on a US keyboard.
     #[arg(long)]
     pub names: bool,
 }
@@ -26,10 +26,11 @@ pub struct KeysArgs {
 pub(crate) fn run(args: &KeysArgs, config: &Config) -> Result<ExitCode, Failure> {
     if args.names {
         for name in key_names() {
-            say(match name.also {
-                [] => name.name.to_owned(),
-                also => format!("{} ({})", name.name, also.join(", ")),
-            })?;
+            let also = match name.also {
+                [] => String::new(),
+                also => format!(" ({})", also.join(", ")),
+            };
+            say(format_args!("{:<16}{:>4}{also}", name.name, name.code))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -40,6 +41,11 @@ pub(crate) fn run(args: &KeysArgs, config: &Config) -> Result<ExitCode, Failure>
     stop_on_signals(&stop)?;
     let others = keyboard.profiles.iter().map(|profile| format!(", {} ({})", profile.chord, profile.name));
     say(format_args!("press {}{} (Ctrl+C ends)", keyboard.chord, others.collect::<String>()))?;
+    // All backends are watched; the two that `auto` takes first can swallow.
+    let backend = if keyboard.backend == Backend::Auto { Backend::Evdev } else { keyboard.backend };
+    for line in advice::advice(&keyboard.chord, &keyboard.profiles, keyboard.swallow, backend) {
+        say(line)?;
+    }
     let profiles = Profiles::of(config);
     let (mut works, mut unusable, mut broken) = (false, None, None);
     watch_all(keyboard, &stop, |backend, heard| {

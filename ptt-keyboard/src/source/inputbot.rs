@@ -136,6 +136,14 @@ impl Drop for InputbotSource {
     }
 }
 
+/// Whether it knows all these keys.
+///
+/// # Errors
+/// [`KeyboardError::Unseen`] names the others.
+pub(crate) fn check(watched: &Watched) -> Result<(), KeyboardError> {
+    bind_table(watched).map(drop)
+}
+
 fn bind_table(watched: &Watched) -> Result<Vec<(Slot, Bound)>, KeyboardError> {
     let (mut bound, mut unseen) = (Vec::new(), Vec::new());
     for (slot, key) in watched.iter() {

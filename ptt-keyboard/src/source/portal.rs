@@ -72,7 +72,7 @@ enum Told {
 /// Whether `auto` may ask: under X11 other sources do without a dialog, and without a desktop there is nobody to ask.
 #[must_use]
 pub fn is_the_way() -> bool {
-    std::env::var_os("WAYLAND_DISPLAY").is_some_and(|display| !display.is_empty())
+    super::is_wayland()
 }
 
 impl PortalSource {

@@ -9,12 +9,14 @@
 //! * `XQueryKeymap` at opening and, while the chord is held, every 100 ms by the listener; for buttons `XIQueryDevice`. With the
 //!   desktop's Slow Keys the server takes a key for pressed only after a while: until then it cannot tell that one is up.
 //! * A chord that another program has grabbed is heard and named: that program may act on it too.
-//! * With `swallow` a passive grab keeps the chord from the windows ([`swallow`]); what is heard does not depend on it, and
-//!   the server lets go of it when the connection ends. A chord that another program has grabbed is asked for again.
+//! * With `swallow` a passive grab keeps the chord from the windows ([`swallow`]), of a chord of several keys the last one
+//!   ([`last_key`]); what is heard does not depend on it, and the server lets go of it when the connection ends. A chord that
+//!   another program has grabbed is asked for again. A chord that cannot be kept is named in the log, and heard.
 //! * A server that dies or hangs is an error, never an exit; the keyboard's actor opens the source again.
 
 mod clock;
 mod error;
+mod last_key;
 mod layout;
 mod link;
 mod swallow;
@@ -37,9 +39,10 @@ use x11rb::{COPY_DEPTH_FROM_PARENT, COPY_FROM_PARENT};
 pub use self::error::X11Error;
 
 use self::clock::Clock;
+use self::last_key::LastKey;
 use self::layout::{Layout, Names};
 use self::link::Link;
-use self::swallow::Grab;
+use self::swallow::Grabs;
 use super::{Backend, KeySource};
 use crate::chord::{DeviceId, Edge, Signal, Slot, Slots, Watched};
 use crate::wake::{Stop, earlier, poll_until};
@@ -49,6 +52,9 @@ use crate::{KeyboardConfig, KeyboardError};
 const SEAT: DeviceId = DeviceId(0);
 /// How soon a chord that another program has is asked for again.
 const GRAB_AGAIN: Duration = Duration::from_secs(5);
+/// How often the true key state is read while a key of a chord is grabbed because the others are down:
+/// with a release that was lost it would be gone from the windows.
+const CHECK_EVERY: Duration = Duration::from_millis(100);
 
 /// A session on an X server.
 #[derive(Debug)]
@@ -63,7 +69,15 @@ pub struct X11Source {
     /// How often the numbers were looked up anew.
     renumbered: u64,
     /// What is taken from the windows.
-    grabs: Vec<Grab>,
+    grabs: Grabs,
+    /// The progress of the chords that are kept step by step.
+    last_key: LastKey,
+    /// The keys of theirs that are grabbed now.
+    grabbed: Slots,
+    /// When the true key state is read because of these.
+    check_due: Option<Moment>,
+    /// Those that another program has for itself, so that it is said once.
+    refused: Slots,
     /// The chords of it that another program has.
     owned: Vec<String>,
     /// When those are asked for again.
@@ -114,10 +128,7 @@ impl X11Source {
         stop: &Stop,
     ) -> Result<Self, KeyboardError> {
         // Before anybody is asked: a chord that X11 cannot tell is wrong on every server.
-        Layout::new(watched, &Names::default())?;
-        if config.swallow {
-            swallow::plans(watched)?;
-        }
+        check(watched)?;
         let (link, screen) = link::connect(display, stop)?;
         let root = link::root(&link, screen);
         let (keyboard, pointer) = greet(&link)?;
@@ -134,7 +145,11 @@ impl X11Source {
             watched: watched.clone(),
             swallow: config.swallow,
             renumbered: 0,
-            grabs: Vec::new(),
+            grabs: Grabs::default(),
+            last_key: LastKey::default(),
+            grabbed: Slots::NONE,
+            check_due: None,
+            refused: Slots::NONE,
             owned: Vec::new(),
             grab_due: None,
             clock,
@@ -145,7 +160,9 @@ impl X11Source {
             first: Vec::new(),
         };
         source.select()?;
-        source.take_from_windows()?;
+        let taken = source.take_from_windows();
+        source.or_without_swallow(taken)?;
+        source.say_what_is_kept();
         let (down, mut first) = (source.ask(&mut Vec::new())?, Vec::new());
         source.down = down;
         first.push(Signal::Opened { device: SEAT, down, at: Moment::now() });
@@ -182,13 +199,14 @@ impl X11Source {
     fn take_from_windows(&mut self) -> Result<(), KeyboardError> {
         let masters = (self.keyboard, self.pointer);
         let owned = if self.swallow {
-            let grabs = swallow::grabs(&self.link, masters, swallow::plans(&self.watched)?, &self.layout)?;
+            let grabs = swallow::grabs(&self.link, masters, &self.watched, &self.layout)?;
             if grabs == self.grabs {
                 return Ok(());
             }
             swallow::let_go(&self.link, self.root, masters)?;
-            let owned = swallow::take(&self.link, self.root, &grabs)?;
-            self.grabs = grabs;
+            let owned = swallow::take(&self.link, self.root, &grabs.fixed)?;
+            self.last_key = LastKey::new(grabs.stepwise.iter().copied());
+            (self.grabs, self.grabbed, self.refused) = (grabs, Slots::NONE, Slots::NONE);
             owned
         } else {
             match swallow::look(&self.link, self.root, masters, &self.watched, &self.layout) {
@@ -211,9 +229,64 @@ impl X11Source {
         Ok(())
     }
 
+    /// Where the server refuses a request for a grab the chords are heard all the same.
+    fn or_without_swallow(&mut self, result: Result<(), KeyboardError>) -> Result<(), KeyboardError> {
+        let Err(KeyboardError::X11(X11Error::Protocol { reason })) = result else { return result };
+        warn!(
+            reason,
+            "keyboard.swallow has no effect: the X server refuses to keep the chords from the windows"
+        );
+        self.swallow = false;
+        (self.grabs, self.last_key, self.grabbed) = (Grabs::default(), LastKey::default(), Slots::NONE);
+        (self.grab_due, self.check_due) = (None, None);
+        swallow::let_go(&self.link, self.root, (self.keyboard, self.pointer)).or_else(|error| match error {
+            X11Error::Protocol { .. } => Ok(()),
+            error => Err(error.into()),
+        })
+    }
+
+    /// Says of which chords some keys reach the windows all the same.
+    fn say_what_is_kept(&self) {
+        for chord in self.watched.chords().iter().filter(|chord| self.grabs.stepwise.contains(&chord.slots)) {
+            info!(
+                chord = self.watched.describe(chord),
+                "only the key that completes this chord is kept from the windows: those pressed before it reach \
+                 them once, and so does one that goes down at the same moment; backend = \"evdev\" passes other keys on \
+                 while the chord is held, X11 does not"
+            );
+        }
+    }
+
+    /// Grabs the keys that would complete a chord now, and gives the others back.
+    fn grab_last_keys(&mut self) -> Result<(), X11Error> {
+        let wanted = self.last_key.step(self.down);
+        if wanted == self.grabbed {
+            return Ok(());
+        }
+        let (new, old) = (wanted.without(self.grabbed), self.grabbed.without(wanted));
+        for (slot, grab) in &self.grabs.keys {
+            if old.has(*slot) {
+                swallow::give_key_back(&self.link, self.root, grab, &self.grabs.fixed)?;
+            } else if new.has(*slot) {
+                let is_ours = swallow::take_key(&self.link, self.root, grab)?;
+                if !is_ours && !self.refused.has(*slot) {
+                    self.refused = self.refused.with(*slot);
+                    warn!(
+                        chord = grab.chord,
+                        key = %self.watched.key(*slot),
+                        "another program has this key for itself: the chord is heard, but not kept from the windows"
+                    );
+                }
+            }
+        }
+        self.grabbed = wanted;
+        self.check_due = (!wanted.is_empty()).then(|| Moment::now() + CHECK_EVERY);
+        Ok(())
+    }
+
     /// Asks again for the chords that another program had: it may have been one that was just ending.
     fn grab_again(&mut self, now: Moment) -> Result<(), KeyboardError> {
-        let refused = self.grabs.iter().filter(|grab| self.owned.contains(&grab.chord));
+        let refused = self.grabs.fixed.iter().filter(|grab| self.owned.contains(&grab.chord));
         let owned = swallow::take(&self.link, self.root, refused)?;
         for chord in self.owned.iter().filter(|chord| !owned.contains(chord)) {
             info!(chord, "the other program has given the chord back: it is kept from the windows now");
@@ -348,18 +421,25 @@ impl KeySource for X11Source {
             signals.append(&mut self.first);
             return Ok(());
         }
+        // The press that the last call gave has been told: from here on it is kept from the windows.
+        let grabbed = self.grab_last_keys().map_err(KeyboardError::from);
+        self.or_without_swallow(grabbed)?;
         let before = signals.len();
         // What came with an earlier answer rings no bell.
         self.take(None, signals)?;
         if signals.len() == before {
             let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
-            let until = earlier(until, self.grab_due);
+            let until = earlier(until, earlier(self.grab_due, self.check_due));
             poll_until(&mut [input(self.stop.fd()), input(self.link.stream().as_fd())], until)?;
             self.take(None, signals)?;
         }
         let now = Moment::now();
         if self.grab_due.is_some_and(|due| due <= now) {
             self.grab_again(now)?;
+        }
+        if self.check_due.is_some_and(|due| due <= now) {
+            self.check_due = Some(now + CHECK_EVERY);
+            self.actual(signals)?;
         }
         Ok(())
     }
@@ -401,6 +481,14 @@ impl Raw {
             _ => None,
         }
     }
+}
+
+/// Whether X11 has numbers for all these keys.
+///
+/// # Errors
+/// [`KeyboardError::Unseen`] names the others.
+pub(crate) fn check(watched: &Watched) -> Result<(), KeyboardError> {
+    Layout::new(watched, &Names::default()).map(drop)
 }
 
 /// Agrees on the extensions and gives the session's keyboard and pointer.

@@ -61,15 +61,6 @@ pub enum X11Error {
         /// Its own words.
         reason: String,
     },
-    /// A grab is of one key.
-    #[error(
-        "keyboard.swallow: the chord {chord} cannot be kept from the windows on X11, only one key alone or with modifiers \
-         (F13, LeftCtrl+Space) can; set it to false, or change the chord or the backend"
-    )]
-    CannotSwallow {
-        /// The chord.
-        chord: String,
-    },
     /// XWayland shows us the keys of its own windows only.
     #[error(
         "WAYLAND_DISPLAY is set, and through XWayland only keys pressed in X11 windows are seen (backend = \"x11\" uses it \
@@ -83,11 +74,9 @@ impl X11Error {
     #[must_use]
     pub fn kind(&self) -> FaultKind {
         match self {
-            Self::NoDisplay
-            | Self::BadDisplay { .. }
-            | Self::Lacks { .. }
-            | Self::CannotSwallow { .. }
-            | Self::UnderWayland => FaultKind::Misconfigured,
+            Self::NoDisplay | Self::BadDisplay { .. } | Self::Lacks { .. } | Self::UnderWayland => {
+                FaultKind::Misconfigured
+            }
             Self::Unreachable { .. } | Self::Lost { .. } => FaultKind::Gone,
             Self::Refused { .. } => FaultKind::Denied,
             Self::Hangs => FaultKind::Timeout,

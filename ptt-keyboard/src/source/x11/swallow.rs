@@ -1,11 +1,11 @@
-//! Keeping the chords from the windows: a passive grab of one key of each, for every state of the lock keys.
+//! Keeping the chords from the windows by passive grabs, for every state of the lock keys.
 //!
-//! A grab is of one key together with modifiers, so that is what a chord must be to be swallowed; Down+Right is not: its keys
-//! would be gone from every window, and so would the key of a chord whose modifier is none to the server: that one is not
-//! grabbed. While a grabbed key is held the server gives no other key to windows either. It lets go of all grabs when the
-//! connection ends, however this program ends.
+//! A grab is of one key together with modifiers. A chord of that form is grabbed once and for all.
+//! Of any other (Down+Right, or with a modifier that is none to the server) a key is grabbed only while
+//! the others are down, as [`super::last_key`] decides: always grabbed it would be gone from every
+//! window. While a grabbed key is held the server gives no other key to windows either. It lets go of a
+//! grab when the key comes up, and of all grabs when the connection ends, however this program ends.
 
-use tracing::warn;
 use x11rb::connection::Connection as _;
 use x11rb::errors::ReplyError;
 use x11rb::protocol::ErrorKind;
@@ -16,19 +16,28 @@ use x11rb::{CURRENT_TIME, NONE};
 use super::error::X11Error;
 use super::layout::Layout;
 use super::link::Link;
-use crate::chord::{Slot, Slots, Watched, WatchedChord};
+use crate::chord::{Slot, Slots, Watched};
 
 /// The session's keyboard and pointer.
 type Masters = (xinput::DeviceId, xinput::DeviceId);
 
-/// What is to be grabbed.
+/// A chord that one grab can keep: one key, alone or with modifiers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// For people.
-    chord: String,
+struct Plan {
     key: Slot,
     /// Only while these are down; any modifiers where there are none.
     with: Slots,
+}
+
+/// The grabs that the chords need.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Grabs {
+    /// Those that last as long as the source.
+    pub fixed: Vec<Grab>,
+    /// The chords of which a key is grabbed only while the others are down.
+    pub stepwise: Vec<Slots>,
+    /// The grab of each key of those chords.
+    pub keys: Vec<(Slot, Grab)>,
 }
 
 /// The grab of a chord's key.
@@ -39,7 +48,7 @@ pub struct Grab {
     device: xinput::DeviceId,
     kind: GrabType,
     number: u8,
-    /// The states of the modifiers that are the chord's; none where a modifier of it is none to the server.
+    /// The states of the modifiers that are the chord's.
     exact: Vec<u32>,
     /// It is grabbed in any state.
     alone: bool,
@@ -64,56 +73,79 @@ const CAPS: u32 = 1 << 1;
 const ANY_MODIFIER: u32 = 1 << 31;
 const ANY_KEY: u32 = 0;
 
-/// How the chords can be swallowed.
-///
-/// # Errors
-/// [`X11Error::CannotSwallow`] where one has not exactly one key beside modifiers.
-pub fn plans(watched: &Watched) -> Result<Vec<Plan>, X11Error> {
-    watched.chords().iter().map(|chord| plan(watched, chord)).collect()
+/// How one grab keeps a chord; `None` where that takes more.
+fn plan(watched: &Watched, chord: Slots) -> Option<Plan> {
+    let modifiers = modifiers_of(watched, chord);
+    let keys: Vec<Slot> = chord.without(modifiers).iter().collect();
+    match (&keys[..], &modifiers.iter().collect::<Vec<_>>()[..]) {
+        ([key], _) => Some(Plan { key: *key, with: modifiers }),
+        ([], [key]) => Some(Plan { key: *key, with: Slots::NONE }),
+        _ => None,
+    }
 }
 
-fn plan(watched: &Watched, chord: &WatchedChord) -> Result<Plan, X11Error> {
-    let modifiers: Slots =
-        chord.slots.iter().filter(|slot| MODIFIERS.contains(&watched.key(*slot).code())).collect();
-    let keys: Vec<Slot> = chord.slots.without(modifiers).iter().collect();
-    match (&keys[..], &modifiers.iter().collect::<Vec<_>>()[..]) {
-        ([key], _) => Ok(Plan { chord: watched.describe(chord), key: *key, with: modifiers }),
-        ([], [key]) => Ok(Plan { chord: watched.describe(chord), key: *key, with: Slots::NONE }),
-        _ => Err(X11Error::CannotSwallow { chord: watched.describe(chord) }),
-    }
+fn modifiers_of(watched: &Watched, chord: Slots) -> Slots {
+    chord.iter().filter(|slot| MODIFIERS.contains(&watched.key(*slot).code())).collect()
 }
 
 /// The grabs that the chords need, by the modifiers that the server has now.
 ///
 /// # Errors
 /// The connection's.
-pub fn grabs(
-    link: &Link,
+pub fn grabs(link: &Link, masters: Masters, watched: &Watched, layout: &Layout) -> Result<Grabs, X11Error> {
+    Ok(plan_all(masters, watched, layout, &Modifiers::read(link)?))
+}
+
+fn plan_all(
     (keyboard, pointer): Masters,
-    plans: Vec<Plan>,
+    watched: &Watched,
     layout: &Layout,
-) -> Result<Vec<Grab>, X11Error> {
-    let modifiers = Modifiers::read(link)?;
+    modifiers: &Modifiers,
+) -> Grabs {
     let number_in = |list: &[(u8, Slot)], wanted| {
         list.iter().find(|(_, slot)| *slot == wanted).map(|(number, _)| *number)
     };
-    let grab = |plan: Plan| {
-        let (device, kind, number) = match number_in(layout.keys(), plan.key) {
+    let grab = |chord: String, key: Slot, exact: Vec<u32>, alone: bool| {
+        let (device, kind, number) = match number_in(layout.keys(), key) {
             Some(number) => (keyboard, GrabType::KEYCODE, number),
             None => {
-                let number = number_in(layout.buttons(), plan.key).expect("a layout has all keys");
+                let number = number_in(layout.buttons(), key).expect("a layout has all keys");
                 (pointer, GrabType::BUTTON, number)
             }
         };
-        let with: Vec<u8> = plan.with.iter().filter_map(|slot| number_in(layout.keys(), slot)).collect();
-        let (exact, alone) = (modifiers.states(&with), with.is_empty());
-        Grab { chord: plan.chord, device, kind, number, exact, alone }
+        Grab { chord, device, kind, number, exact, alone }
     };
-    Ok(plans.into_iter().map(grab).collect())
+    let numbers = |slots: Slots| -> Vec<u8> {
+        slots.iter().filter_map(|slot| number_in(layout.keys(), slot)).collect()
+    };
+    let mut grabs = Grabs::default();
+    for chord in watched.chords() {
+        let name = watched.describe(chord);
+        if let Some(plan) = plan(watched, chord.slots) {
+            let exact = modifiers.states(&numbers(plan.with));
+            if !exact.is_empty() {
+                grabs.fixed.push(grab(name, plan.key, exact, plan.with.is_empty()));
+                continue;
+            }
+        }
+        grabs.stepwise.push(chord.slots);
+        for key in chord.slots.iter() {
+            let mut with = numbers(modifiers_of(watched, chord.slots).without(key.into()));
+            with.retain(|number| modifiers.of(*number) != 0);
+            let exact = modifiers.states(&with);
+            match grabs.keys.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, known)) => known.exact.extend(exact),
+                None => grabs.keys.push((key, grab(name.clone(), key, exact, false))),
+            }
+        }
+    }
+    // What is grabbed in any state already needs no other grab.
+    let Grabs { fixed, keys, .. } = &mut grabs;
+    keys.retain(|(_, key)| !fixed.iter().any(|fixed| fixed.alone && fixed.is_of_key(key)));
+    grabs
 }
 
-/// Takes them, and gives the chords that another program has for itself. Those, and one that cannot be had, which is logged,
-/// are heard all the same.
+/// Takes them, and gives the chords that another program has for itself. Those are heard all the same.
 ///
 /// # Errors
 /// The connection's.
@@ -124,13 +156,7 @@ pub fn take<'a>(
 ) -> Result<Vec<String>, X11Error> {
     let mut taken = Vec::new();
     for grab in grabs {
-        if grab.exact.is_empty() {
-            warn!(
-                chord = grab.chord,
-                "the chord is heard, but cannot be kept from the windows: one of its keys is no modifier in this keyboard map, \
-                 and without it the other one would be gone from every window; choose another modifier, or backend = \"evdev\""
-            );
-        } else if !take_one(link, root, grab)? {
+        if !take_one(link, root, grab)? {
             taken.push(grab.chord.clone());
         }
     }
@@ -148,12 +174,10 @@ pub fn look(
     watched: &Watched,
     layout: &Layout,
 ) -> Result<Vec<String>, X11Error> {
-    let plans = watched.chords().iter().filter_map(|chord| plan(watched, chord).ok()).collect();
-    let mut grabs = grabs(link, masters, plans, layout)?;
-    grabs.retain(|grab| !grab.exact.is_empty());
+    let grabs = grabs(link, masters, watched, layout)?;
     // A desktop that starts at this very moment is not to find its shortcuts taken.
     link.grab_server()?.check()?;
-    let taken = take(link, root, &grabs);
+    let taken = take(link, root, &grabs.fixed);
     let given_back = let_go(link, root, masters);
     // Before any of it is an error: nobody else can use a server that stays grabbed.
     link.ungrab_server()?.check()?;
@@ -161,11 +185,39 @@ pub fn look(
     taken
 }
 
+/// Takes a key that completes a chord: in any state of the modifiers, or where another program has it
+/// with some of them in those of the chord only. False where that program has those too.
+///
+/// # Errors
+/// The connection's.
+pub fn take_key(link: &Link, root: Window, grab: &Grab) -> Result<bool, X11Error> {
+    Ok(request(link, root, grab, &[ANY_MODIFIER])? || request(link, root, grab, &grab.exact)?)
+}
+
+/// Gives a key that completes a chord back, and takes what it was part of beside that again.
+///
+/// # Errors
+/// The connection's.
+pub fn give_key_back(link: &Link, root: Window, grab: &Grab, fixed: &[Grab]) -> Result<(), X11Error> {
+    let number = u32::from(grab.number);
+    let states = [ANY_MODIFIER];
+    link.xinput_xi_passive_ungrab_device(root, number, grab.device, grab.kind, &states)?.check()?;
+    for fixed in fixed.iter().filter(|fixed| fixed.is_of_key(grab)) {
+        take_one(link, root, fixed)?;
+    }
+    Ok(())
+}
+
 /// Whether nobody else has it.
 fn take_one(link: &Link, root: Window, grab: &Grab) -> Result<bool, X11Error> {
     let is_free = grab.kind == GrabType::BUTTON || is_free(link, root, grab.number, &grab.exact)?;
     let any = [ANY_MODIFIER];
     let states = if grab.alone { &any[..] } else { &grab.exact };
+    Ok(request(link, root, grab, states)? && is_free)
+}
+
+/// Grabs a key in these states; false where another program has one of them.
+fn request(link: &Link, root: Window, grab: &Grab, states: &[u32]) -> Result<bool, X11Error> {
     let (mode, owner) = (GrabMode22::ASYNC, GrabOwner::NO_OWNER);
     // While a grab lasts the server tells its owner raw events by the grab's mask only.
     let mask = [u32::from(
@@ -190,7 +242,7 @@ fn take_one(link: &Link, root: Window, grab: &Grab) -> Result<bool, X11Error> {
         )?
         .reply()?
         .modifiers;
-    Ok(is_free && refused.iter().all(|state| state.status == GrabStatus::SUCCESS))
+    Ok(refused.iter().all(|state| state.status == GrabStatus::SUCCESS))
 }
 
 /// Whether no other program has grabbed the key in the way from before XInput 2, as most window managers do: grabs of
@@ -224,6 +276,12 @@ pub fn let_go(link: &Link, root: Window, (keyboard, pointer): Masters) -> Result
         link.xinput_xi_passive_ungrab_device(root, ANY_KEY, device, kind, &[ANY_MODIFIER])?.check()?;
     }
     Ok(())
+}
+
+impl Grab {
+    fn is_of_key(&self, other: &Self) -> bool {
+        (self.device, self.kind, self.number) == (other.device, other.kind, other.number)
+    }
 }
 
 impl Modifiers {
@@ -281,10 +339,11 @@ fn states(with: u32, locks: &[u32]) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::Names;
     use super::*;
 
     #[test]
-    fn one_key_with_modifiers_can_be_swallowed() {
+    fn one_key_with_modifiers_is_one_grab() {
         let watched = |chord: &str| Watched::chord_only(&chord.parse().unwrap());
         for (chord, key, with) in [
             ("F13", "F13", vec![]),
@@ -293,14 +352,39 @@ mod tests {
             ("Space+LeftCtrl+LeftAlt", "Space", vec!["LeftCtrl", "LeftAlt"]),
         ] {
             let watched = watched(chord);
-            let plan = &plans(&watched).unwrap()[0];
+            let plan = plan(&watched, watched.chord()).unwrap();
             assert_eq!(watched.key(plan.key).to_string(), key);
             assert_eq!(plan.with.iter().map(|slot| watched.key(slot).to_string()).collect::<Vec<_>>(), with);
         }
         for chord in ["Down+Right", "LeftCtrl+LeftShift", "LeftCtrl+A+B"] {
-            let error = plans(&watched(chord)).unwrap_err();
-            let text = error.to_string();
-            assert!(text.contains("keyboard.swallow") && text.contains(chord), "{text}");
+            let watched = watched(chord);
+            assert_eq!(plan(&watched, watched.chord()), None, "{chord}");
+        }
+    }
+
+    #[test]
+    fn what_one_grab_cannot_keep_is_kept_step_by_step() {
+        let modifiers = modifiers(&[]);
+        for (chord, fixed, keys) in [
+            ("F13", 1, &[][..]),
+            ("LeftCtrl+Space", 1, &[]),
+            // 135 is no modifier: a compose key.
+            ("Compose+Space", 0, &[(135, vec![0, 2, 16, 18]), (65, vec![0, 2, 16, 18])]),
+            ("Down+Right", 0, &[(116, vec![0, 2, 16, 18]), (114, vec![0, 2, 16, 18])]),
+            (
+                "LeftCtrl+A+MouseSide",
+                0,
+                &[(37, vec![0, 2, 16, 18]), (38, vec![4, 6, 20, 22]), (8, vec![4, 6, 20, 22])],
+            ),
+        ] {
+            let watched = Watched::chord_only(&chord.parse().unwrap());
+            let layout = Layout::new(&watched, &Names::default()).unwrap();
+            let grabs = plan_all((3, 2), &watched, &layout, &modifiers);
+            assert_eq!(grabs.fixed.len(), fixed, "{chord}");
+            let stepwise: Vec<_> =
+                grabs.keys.iter().map(|(_, key)| (key.number, key.exact.clone())).collect();
+            assert_eq!(stepwise, keys, "{chord}");
+            assert_eq!(grabs.stepwise.len(), 1 - fixed);
         }
     }
 

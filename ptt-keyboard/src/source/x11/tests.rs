@@ -8,8 +8,10 @@ use rustix::process::{Signal as Kill, kill_process};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xinput::{ConnectionExt as _, GrabOwner, XIEventMask};
 use x11rb::protocol::xproto::{ConnectionExt as _, GrabMode, ModMask};
+use x11rb::rust_connection::RustConnection;
 use x11rb::{CURRENT_TIME, NONE};
 
+mod last_key;
 mod slow_keys;
 mod swallowed;
 

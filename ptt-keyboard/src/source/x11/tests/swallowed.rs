@@ -35,6 +35,46 @@ fn a_swallowed_chord_reaches_no_window() {
     }
 }
 
+/// Waits until no client has grabbed one of these keys with XInput in any state.
+fn await_free(server: &Server, numbers: &[u8]) {
+    let other = server.client();
+    let root = other.setup().roots[0].root;
+    let begun = Moment::now();
+    for number in numbers {
+        while !grab_key_with(&other, root, *number, 1 << 31) {
+            assert!(Moment::now().since(begun) < Duration::from_secs(5), "{number} is grabbed");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let (kind, number) = (xinput::GrabType::KEYCODE, u32::from(*number));
+        other
+            .xinput_xi_passive_ungrab_device(root, number, 3_u16, kind, &[1 << 31])
+            .unwrap()
+            .check()
+            .unwrap();
+    }
+}
+
+/// Grabs a key for `client` as modern desktops do; false where another one has it.
+pub fn grab_key_with(client: &RustConnection, root: xproto::Window, number: u8, state: u32) -> bool {
+    let (mode, kind) = (xinput::GrabMode22::ASYNC, xinput::GrabType::KEYCODE);
+    let (keyboard, owner, number) = (3_u16, GrabOwner::NO_OWNER, u32::from(number));
+    let mask = [u32::from(XIEventMask::KEY_PRESS)];
+    let asked = client.xinput_xi_passive_grab_device(
+        CURRENT_TIME,
+        root,
+        NONE,
+        number,
+        keyboard,
+        kind,
+        mode,
+        GrabMode::ASYNC,
+        owner,
+        &mask,
+        &[state],
+    );
+    asked.unwrap().reply().unwrap().modifiers.is_empty()
+}
+
 /// F13, Ctrl+Space, which is a part of Ctrl+Shift+Space, and a button.
 fn several() -> KeyboardConfig {
     let others = [(1, "LeftCtrl+Space"), (2, "LeftShift+LeftCtrl+Space"), (3, "MouseSide")];
@@ -109,9 +149,10 @@ fn swallowed_keys_come_back_when_the_connection_ends_while_they_are_held() {
     }
 }
 
-/// Layouts with AltGr leave its key out of the table of modifiers: they list another one of the same meaning.
+/// Layouts with AltGr leave its key out of the table of modifiers: they list another one of the same meaning. Where there is
+/// none, the chord is kept step by step, and here the keys may go down too quickly for that.
 #[test]
-fn a_modifier_that_the_server_does_not_list_is_found_or_nothing_is_taken() {
+fn a_modifier_that_the_server_does_not_list_is_found_or_the_chord_is_kept_step_by_step() {
     let Some(server) = Server::start(&[]) else { return };
     if !server.set_map(&["-layout", "de"]) {
         return;
@@ -131,7 +172,11 @@ fn a_modifier_that_the_server_does_not_list_is_found_or_nothing_is_taken() {
             hand.set(&keys, false);
             assert!(matches!(ear.next(), ChordEvent::Released { .. }), "{what}");
             hand.sync();
-            assert_eq!(window.presses(), [&passes[..], &[65][usize::from(listed)..]].concat(), "{what}");
+            let seen = window.presses();
+            assert!(seen == passes || !listed && seen == [&passes[..], &[65]].concat(), "{what}: {seen:?}");
+            if !listed {
+                await_free(&server, &[65, 37, 108]);
+            }
             // What is less than the chord is every window's.
             for (others, seen) in [(&["Space"][..], &[65][..]), (&["LeftCtrl", "Space"], &[37, 65])] {
                 hand.set(others, true);
@@ -193,16 +238,6 @@ fn a_chord_that_another_program_owns_is_heard_all_the_same() {
         assert!(matches!(ear.next(), ChordEvent::Released { .. }));
     }
     desktop.ungrab_key(191, root, ModMask::ANY).unwrap().check().unwrap();
-
-    let mut two = config("chord = 'F13'\nswallow = true");
-    two.profiles = vec![ProfileChord {
-        profile: Profile(1),
-        name: "german".to_owned(),
-        chord: "Down+Right".parse().unwrap(),
-    }];
-    let error = open(&server, &two).unwrap_err();
-    assert_eq!(error.kind(), FaultKind::Misconfigured, "{error}");
-    assert!(error.to_string().contains("Down+Right"), "it names the chord: {error}");
 }
 
 #[test]
@@ -283,7 +318,7 @@ fn grab(
     watched: &Watched,
     layout: &Layout,
 ) -> Result<Vec<String>, X11Error> {
-    swallow::take(link, root, &swallow::grabs(link, masters, swallow::plans(watched)?, layout)?)
+    swallow::take(link, root, &swallow::grabs(link, masters, watched, layout)?.fixed)
 }
 
 #[test]
