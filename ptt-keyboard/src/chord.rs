@@ -16,7 +16,7 @@ pub use tracker::{ChordEvent, ChordTracker, DeviceId, Edge, Signal};
 pub use window::{ChordEdge, EdgeWindow};
 
 use crate::KeyboardError;
-use crate::keys::Key;
+use crate::keys::{Key, other_names};
 
 /// The most keys a chord may have.
 pub const CHORD_MAX: usize = 8;
@@ -84,6 +84,22 @@ impl FromStr for Chord {
     type Err = KeyboardError;
 
     fn from_str(text: &str) -> Result<Self, KeyboardError> {
+        match Self::parse(text) {
+            Err(unknown @ KeyboardError::UnknownKey { .. }) => {
+                Err(match other_names::translate_chord(text) {
+                    Some(chord) => {
+                        KeyboardError::OtherSpelling { text: text.to_owned(), instead: chord.to_string() }
+                    }
+                    None => unknown,
+                })
+            }
+            parsed => parsed,
+        }
+    }
+}
+
+impl Chord {
+    pub(crate) fn parse(text: &str) -> Result<Self, KeyboardError> {
         let bad = |reason| KeyboardError::BadChord { text: text.to_owned(), reason };
         if text.trim().is_empty() {
             return Err(bad("it is empty"));
@@ -320,6 +336,19 @@ mod tests {
             let chord: Chord = text.parse().unwrap();
             assert_eq!(chord.to_string(), shown);
             assert_eq!(shown.parse::<Chord>().unwrap(), chord);
+        }
+    }
+
+    #[test]
+    fn a_chord_of_another_program_is_translated() {
+        for (text, instead) in [
+            ("SUPER, V", "LeftMeta+V"),
+            ("Control_R", "RightCtrl"),
+            ("XF86AudioMicMute", "MicMute"),
+            ("Mod4+Shift+v", "LeftMeta+LeftShift+V"),
+        ] {
+            let error = text.parse::<Chord>().unwrap_err().to_string();
+            assert!(error.contains(&format!("did you mean \"{instead}\"?")), "{error}");
         }
     }
 

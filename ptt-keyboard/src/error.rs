@@ -17,7 +17,18 @@ pub enum KeyboardError {
         /// What was written.
         name: String,
         /// Names that look like it.
-        near: Vec<&'static str>,
+        near: Vec<String>,
+    },
+    /// A chord as another program writes it.
+    #[error(
+        "{text:?} is not how a chord is written here; did you mean {instead:?}? Keys are joined by + and named by their \
+         place on a US keyboard"
+    )]
+    OtherSpelling {
+        /// What was written.
+        text: String,
+        /// The same chord in our words.
+        instead: String,
     },
     /// A chord that cannot be one.
     #[error(
@@ -152,6 +163,7 @@ impl KeyboardError {
     pub fn kind(&self) -> FaultKind {
         match self {
             Self::UnknownKey { .. }
+            | Self::OtherSpelling { .. }
             | Self::BadChord { .. }
             | Self::CancelInChord { .. }
             | Self::SameChord { .. }
@@ -181,9 +193,9 @@ impl From<&KeyboardError> for Fault {
     }
 }
 
-fn suggest(near: &[&str]) -> String {
+fn suggest(near: &[String]) -> String {
     if near.is_empty() {
-        "`ptt-app keys --names` lists them all".to_owned()
+        "keys are named by their place on a US keyboard, `ptt-app keys --names` lists them all".to_owned()
     } else {
         format!("did you mean {}?", near.join(" or "))
     }

@@ -1,6 +1,10 @@
 //! The names of keys: what a configuration may write, and the kernel's code for each.
 //!
-//! Only the table and the look-up live here. What a chord does with keys is in [`crate::chord`].
+//! A key is a place on the keyboard, named by what is printed there on a US keyboard: `Z` is the key
+//! that a German keyboard calls Y. Only the table and the look-up live here. What a chord does with
+//! keys is in [`crate::chord`].
+
+pub mod other_names;
 
 use std::fmt;
 use std::str::FromStr;
@@ -60,7 +64,9 @@ impl FromStr for Key {
         }
         let by_code =
             wanted.strip_prefix("code").and_then(|digits| digits.parse().ok()).and_then(Self::from_code);
-        by_code.ok_or_else(|| KeyboardError::UnknownKey { name: name.to_owned(), near: near(&wanted) })
+        by_code
+            .or_else(|| other_names::kernel_name(name))
+            .ok_or_else(|| KeyboardError::UnknownKey { name: name.to_owned(), near: near(name) })
     }
 }
 
@@ -90,10 +96,16 @@ fn spellings(known: &KeyName) -> impl Iterator<Item = String> {
     std::iter::once(known.name).chain(known.also.iter().copied()).map(plain)
 }
 
-/// At most four names that look like `wanted`, the nearest first: those that contain it (`ctrl` in `LeftCtrl`), then those
-/// at a small distance of edits.
-fn near(wanted: &str) -> Vec<&'static str> {
+/// What may have been meant by `name`: the key that another program calls so, or at most four names that look like it, the
+/// nearest first: those that contain it (`ctrl` in `LeftCtrl`), then those at a small distance of edits.
+fn near(name: &str) -> Vec<String> {
     const ALIKE: f64 = 0.6;
+    let wanted = &*plain(name);
+    let translated = other_names::translate(name).map(|key| key.to_string());
+    let is_part = |name: &&str| wanted.len() >= 2 && plain(name).contains(wanted);
+    if let Some(key) = translated.as_deref().filter(|key| !is_part(key)) {
+        return vec![key.to_owned()];
+    }
     let likeness = |spelling: &str| {
         let edits = strsim::normalized_damerau_levenshtein(wanted, spelling);
         if wanted.len() >= 2 && spelling.contains(wanted) { edits.max(0.9) } else { edits }
@@ -104,7 +116,7 @@ fn near(wanted: &str) -> Vec<&'static str> {
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .collect();
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
-    found.into_iter().take(4).map(|(_, name)| name).collect()
+    found.into_iter().take(4).map(|(_, name)| name.to_owned()).collect()
 }
 
 const fn key(code: u16, name: &'static str, also: &'static [&'static str]) -> KeyName {
@@ -242,6 +254,8 @@ mod tests {
             ("mouse5", 0x114),
             ("7", 8),
             ("Code700", 700),
+            ("KEY_SLEEP", 142),
+            ("BTN_STYLUS", 0x14b),
         ] {
             assert_eq!(name.parse::<Key>().map(Key::code).ok(), Some(code), "{name}");
         }
@@ -257,6 +271,10 @@ mod tests {
             ("Escpae", "Escape"),
             ("PageDwn", "PageDown"),
             ("Nmupad3", "KP3"),
+            ("Control_R", "did you mean RightCtrl?"),
+            ("XF86AudioMicMute", "did you mean MicMute?"),
+            ("Mod4", "did you mean LeftMeta?"),
+            ("Prior", "did you mean PageUp?"),
         ] {
             let error = name.parse::<Key>().unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(expected), "{error}");
