@@ -233,6 +233,7 @@ impl Config {
                  {starve} together, so that a take whose microphone falters at its end would be given up; raise the first"
             )));
         }
+        crate::log_filter::parse(&self.log.filter).map_err(contradiction)?;
         // Said here too, where nothing has been started yet.
         self.keyboard.watched().map_err(|e| contradiction(e.to_string()))?;
         ptt_stt::engine::check_languages(&self.stt).map_err(|e| contradiction(e.to_string()))

@@ -13,6 +13,7 @@ pub mod config;
 pub mod control;
 pub mod exit_code;
 pub mod lifecycle;
+pub mod log_filter;
 mod preflight;
 pub mod profile;
 pub mod runtime_dir;

@@ -17,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 use self::http::Hosts;
 use crate::config::{LogConfig, LogFormat, MetricsConfig};
 use crate::exit_code::{Exit, Failure};
+use crate::log_filter;
 
 /// Upper bounds in seconds of every histogram of latencies. The design targets 1, 5, 10, 20, 50 and 100 ms are exact
 /// boundaries, so that "how many met it" is a count and not an estimate.
@@ -51,15 +52,7 @@ pub fn check_filter(config: &LogConfig) -> Result<(), Failure> {
 }
 
 fn filter(config: &LogConfig) -> Result<EnvFilter, Failure> {
-    EnvFilter::try_new(&config.filter).map_err(|e| {
-        Failure::new(
-            Exit::Config,
-            format!(
-                "log.filter = \"{}\": {e}; use a level such as \"info\" or \"info,ptt_audio=debug\"",
-                config.filter
-            ),
-        )
-    })
+    log_filter::parse(&config.filter).map_err(|why| Failure::new(Exit::Config, why))
 }
 
 /// Starts logging to stderr.
@@ -68,10 +61,6 @@ fn filter(config: &LogConfig) -> Result<EnvFilter, Failure> {
 /// When `log.filter` is not a filter.
 pub fn start_log(config: &LogConfig) -> Result<(), Failure> {
     let filter = filter(config)?;
-    // They call it an error when a connection ends, which we tell in words of our own.
-    let quiet = ["pulseaudio", "wayland_backend"].into_iter().filter(|noisy| !config.filter.contains(noisy));
-    let filter =
-        quiet.filter_map(|noisy| format!("{noisy}=off").parse().ok()).fold(filter, EnvFilter::add_directive);
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
