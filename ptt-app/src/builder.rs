@@ -137,6 +137,19 @@ impl AppBuilder {
         preflight::check(&self.config, self.stock)
     }
 
+    /// Checks the same, and everything else in the stock actors' sections that would keep a part of
+    /// the program from working on this machine.
+    ///
+    /// # Errors
+    /// All of that, a line each.
+    pub fn check_all(&self) -> Result<(), Failure> {
+        let problems = preflight::problems(&self.config, self.stock);
+        if !problems.is_empty() {
+            return Err(Failure::new(Exit::Config, problems.join("\nptt-app: ")));
+        }
+        self.check()
+    }
+
     /// Starts every actor on the current actix system. Nothing listens until [`ptt_messages::ControllerCommand::Enable`].
     ///
     /// # Errors

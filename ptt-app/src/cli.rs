@@ -152,7 +152,7 @@ fn dispatch(
         Command::Keys(args) => commands::keys::run(&args, &load()?),
         Command::Models(command) => commands::models::run(&command),
         Command::Config(command) => {
-            let check = |config| customise(AppBuilder::new(config)).check();
+            let check = |config| customise(AppBuilder::new(config)).check_all();
             commands::config::run(&command, cli.config.as_deref(), load, check)
         }
         Command::Completions { shell } => {

@@ -29,7 +29,10 @@ pub enum AudioError {
         there_is: String,
     },
     /// This build cannot talk to the configured sound system.
-    #[error("this build has no {host} host; set audio.host to \"auto\", or build with `--features {host}`")]
+    #[error(
+        "this build has no {host} host; set audio.host to \"auto\", or build with `cargo install --locked --path ptt-app \
+         --features {host}`"
+    )]
     NoSuchHost {
         /// `audio.host`.
         host: &'static str,

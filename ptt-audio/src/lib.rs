@@ -36,6 +36,14 @@ pub use file::{AudioFile, read_audio_file};
 pub use source::microphone::{InputDeviceInfo, list_devices};
 pub use split::Splitter;
 
+/// Whether the section says where audio comes from. Opens no device.
+///
+/// # Errors
+/// [`AudioError::NoFiles`], [`AudioError::Unreadable`], [`AudioError::NoSuchHost`].
+pub fn check(config: &AudioConfig) -> Result<(), AudioError> {
+    source::choose(config).map(drop)
+}
+
 /// Starts the recorder on the current arbiter. Opens nothing until it is told to.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ mod error;
 mod filter;
 pub mod metrics;
 mod post;
+mod problems;
 mod process;
 mod queue;
 mod rule;
@@ -35,6 +36,7 @@ pub use config::{
 };
 pub use error::OutputError;
 pub use filter::filter;
+pub use problems::problems;
 pub use rule::{App, Rule, Way};
 pub use sink::{CommandSink, DeskSink, FileSink, Sink, StdoutSink};
 pub use standard_output::is_journal;

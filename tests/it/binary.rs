@@ -61,11 +61,19 @@ fn a_wrong_configuration_is_told_with_its_place_and_what_is_allowed() {
         ("[adio]\n", &["line 1", "`audio`"]),
         ("[audio\n", &["line 1"]),
         ("[metrics]\nlisten = '0.0.0.0:9091'\n", &["allow_remote"]),
+        ("[log]\nfilter = 'loud'\n", &["log.filter = \"loud\"", "neither a level", "\"info\""]),
+        ("[keyboard]\nchord = 'SUPER, V'\n", &["line 2, column 9", "did you mean \"LeftMeta+V\"?"]),
     ] {
         for args in [&["run"][..], &["config", "check"]] {
             assert_ended(&DaemonBuilder::new().config(toml).run(args), Exit::Config, told);
         }
     }
+    // What can be read and cannot work, all of it at once.
+    let toml = "[output]\nsink = 'command'\n[keyboard]\nbackend = 'scripted'\n[[profile]]\nname = 'de'\noutput.sink = 'uinput'\n";
+    let checked = DaemonBuilder::new().config(toml).run(&["config", "check"]);
+    let problems =
+        ["`output.command` names no program", "keyboard.script", "profile \"de\"", "uinput_layout"];
+    assert_ended(&checked, Exit::Config, &problems);
     let set = DaemonBuilder::new().run(&["--set", "audio.pre_roll_ms=5000", "config", "check"]);
     assert_ended(&set, Exit::Config, &["--set audio.pre_roll_ms=5000", "allowed is 0 to 1000"]);
 }

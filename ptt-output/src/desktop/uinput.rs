@@ -51,6 +51,14 @@ pub struct Uinput {
     noticed: Instant,
 }
 
+/// Whether XKB's files have this layout.
+///
+/// # Errors
+/// [`OutputError::NoLayout`].
+pub(crate) fn is_known(layout: &LayoutName) -> Result<(), OutputError> {
+    Layout::load(layout).map(drop)
+}
+
 impl Uinput {
     /// Plugs it in.
     ///
