@@ -9,7 +9,7 @@ use crate::section;
 #[actix::test]
 async fn a_script_keeps_every_promise() {
     let config: KeyboardConfig = section(
-        "backend = 'scripted'\nscript = '+300ms down; +100ms up'\nscript_repeat = 1000\nscript_gap_ms = 50",
+        "backend = 'scripted'\nscript = '+300ms down; +100ms up; +100ms down; +100ms up; +100ms cancel'\nscript_repeat = 1000\nscript_gap_ms = 50",
     );
     contract::keyboard(|events| spawn(&config, events).unwrap()).await;
 }

@@ -28,6 +28,7 @@ mod metrics;
 mod output;
 mod packages;
 mod pipeline;
+mod planted_bugs;
 mod private;
 mod profiles;
 mod pulse;

@@ -10,6 +10,7 @@ use ptt_messages::{
     SttTiming, TakeId, TakeSummary, TextPath, Transcript,
 };
 
+use super::responsive::Beat;
 use super::{promise, speech_segment};
 use crate::{Told, probe};
 
@@ -23,6 +24,7 @@ const FOR_EVER: Duration = Duration::from_secs(24 * 3_600);
 /// When one is broken.
 pub async fn controller(spawn: impl Fn(&mut dyn FnMut(&Inbox) -> Ports) -> Inbox) {
     tokio::time::pause();
+    let begun = Beat::now();
 
     promise("controller", "a hold becomes a delivered text, with a chime at each end");
     let mut desk = Desk::with(&spawn).await;
@@ -143,7 +145,14 @@ pub async fn controller(spawn: impl Fn(&mut dyn FnMut(&Inbox) -> Ports) -> Inbox
     desk.inbox.commands.post(ControllerCommand::Enable);
     desk.keyboard.until("Listen", |c| (*c == KeyboardCommand::Listen).then_some(())).await;
     assert!(!desk.resources.drain().iter().any(|c| matches!(c, ResourceCommand::Acquire { .. })));
+
+    promise("controller", "no handler blocks: on paused time all of this takes next to none");
+    let blocked = Beat::now().blocked_since(begun);
+    assert!(blocked < IN_ALL, "the controller blocked its thread for {blocked:?}");
 }
+
+/// What all promises together may take of the thread, in a build without optimisation.
+const IN_ALL: Duration = Duration::from_secs(3);
 
 /// A controller between probes.
 struct Desk {

@@ -2,7 +2,7 @@
 
 use ptt_messages::{Chime, Component, FeedbackCommand, FeedbackEvent, Moment, Port, TakeId};
 
-use super::{assert_tells, promise};
+use super::{assert_tells, promise, responsive};
 use crate::probe;
 
 /// Every promise of a player. One without an output device may say so instead of playing.
@@ -10,6 +10,10 @@ use crate::probe;
 /// # Panics
 /// When one is broken.
 pub async fn feedback(spawn: impl Fn(Port<FeedbackEvent>) -> Port<FeedbackCommand>) {
+    responsive("player", feedback_promises(spawn)).await;
+}
+
+async fn feedback_promises(spawn: impl Fn(Port<FeedbackEvent>) -> Port<FeedbackCommand>) {
     promise(
         "player",
         "each chime is reported with what it answers, and was not heard before it was asked for",

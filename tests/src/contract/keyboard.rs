@@ -3,18 +3,41 @@
 use std::time::Duration;
 
 use ptt_messages::{Component, KeyboardCommand, KeyboardEvent, Moment, Port};
+use tokio::time::Instant;
 
-use super::{assert_tells, promise};
+use super::{assert_tells, promise, responsive};
 use crate::{Told, probe};
 
-/// Every promise of a keyboard. The one that `spawn` starts must see at least two holds after each `Listen`, the second
-/// one soon after the first: from a script, or from a hand.
+/// How long an answer or the next key may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long what was sent before `Ignore` was read may be on its way.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
+
+/// Every promise of a keyboard. The one that `spawn` starts must see, again and again after each
+/// `Listen`, two holds of the chord soon after each other and then the cancel key: from a script, or
+/// from a hand.
 ///
 /// # Panics
 /// When one is broken.
 pub async fn keyboard(spawn: impl Fn(Port<KeyboardEvent>) -> Port<KeyboardCommand>) {
+    keyboard_within(PATIENCE, spawn).await;
+}
+
+/// [`keyboard`] for one whose answers and keys come within `patience`.
+///
+/// # Panics
+/// When a promise is broken.
+pub async fn keyboard_within(
+    patience: Duration,
+    spawn: impl Fn(Port<KeyboardEvent>) -> Port<KeyboardCommand>,
+) {
+    responsive("keyboard", promises(patience, spawn)).await;
+}
+
+async fn promises(patience: Duration, spawn: impl Fn(Port<KeyboardEvent>) -> Port<KeyboardCommand>) {
     promise("keyboard", "nothing is reported before `Listen`");
-    let (events, mut told) = probe("the controller");
+    let (events, told) = probe("the controller");
+    let mut told = told.patient(patience);
     let commands = spawn(events);
     assert_eq!(told.within(Duration::from_millis(100)).await, None);
 
@@ -35,11 +58,20 @@ pub async fn keyboard(spawn: impl Fn(Port<KeyboardEvent>) -> Port<KeyboardComman
         }
     }
 
+    promise("keyboard", "the cancel key is reported, with its time");
+    let cancelled = told.until("Cancelled", |event| match event {
+        KeyboardEvent::Cancelled { at } => Some(*at),
+        KeyboardEvent::Failed(fault) => panic!("the suite needs a keyboard that works: {fault}"),
+        _ => None,
+    });
+    let (at, _) = cancelled.await;
+    assert!(at >= last && at <= Moment::now(), "Cancelled at {at:?} after {last:?}");
+
     promise("keyboard", "nothing is reported after `Ignore`");
     commands.post(KeyboardCommand::Ignore);
-    // What was sent before the command was read is still on its way.
-    while told.within(Duration::from_millis(300)).await.is_some() {}
-    assert_eq!(told.within(Duration::from_millis(700)).await, None);
+    let end = Instant::now() + ON_ITS_WAY;
+    while told.within(end.saturating_duration_since(Instant::now())).await.is_some() {}
+    assert_eq!(told.within(Duration::from_millis(700)).await, None, "after `Ignore`");
 
     promise("keyboard", "it listens again when it is told to, and begins with a press");
     commands.post(KeyboardCommand::Listen);

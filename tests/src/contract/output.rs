@@ -2,7 +2,7 @@
 
 use ptt_messages::{Component, OutputCommand, OutputEvent, Port, TakeId, Transcript};
 
-use super::{assert_tells, promise};
+use super::{assert_tells, promise, responsive};
 use crate::{Told, probe};
 
 /// A text that no fault, log or metric may hold.
@@ -13,6 +13,13 @@ const SECRET: &str = "meet me at the harbour";
 /// # Panics
 /// When one is broken.
 pub async fn output(spawn: impl Fn(Port<OutputEvent>) -> Port<OutputCommand>, read: impl Fn() -> String) {
+    responsive("sink", output_promises(spawn, read)).await;
+}
+
+async fn output_promises(
+    spawn: impl Fn(Port<OutputEvent>) -> Port<OutputCommand>,
+    read: impl Fn() -> String,
+) {
     promise("sink", "each text is put out once, in the order of the commands, and confirmed with its take");
     let (events, mut told) = probe("the controller");
     let commands = spawn(events);
@@ -61,6 +68,10 @@ pub async fn output(spawn: impl Fn(Port<OutputEvent>) -> Port<OutputCommand>, re
 /// # Panics
 /// When one is broken.
 pub async fn output_that_fails(spawn: impl Fn(Port<OutputEvent>) -> Port<OutputCommand>) {
+    responsive("sink", output_that_fails_promises(spawn)).await;
+}
+
+async fn output_that_fails_promises(spawn: impl Fn(Port<OutputEvent>) -> Port<OutputCommand>) {
     promise("sink", "a text that is not out is said so, every time, without the words");
     let (events, mut told) = probe("the controller");
     let commands = spawn(events);

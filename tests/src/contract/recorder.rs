@@ -6,7 +6,7 @@ use ptt_messages::{
     Component, Moment, Port, RecorderCommand, RecorderEvent, Segment, SegmentState, TakeId, TakeSummary,
 };
 
-use super::{assert_tells, promise};
+use super::{assert_tells, promise, responsive};
 use crate::{Told, probe};
 
 /// How long the suite holds the key: longer than any start, shorter than a coffee.
@@ -19,6 +19,10 @@ const SLACK: Duration = Duration::from_millis(100);
 /// # Panics
 /// When one is broken.
 pub async fn recorder(spawn: impl Fn(Port<RecorderEvent>) -> Port<RecorderCommand>) {
+    responsive("recorder", recorder_promises(spawn)).await;
+}
+
+async fn recorder_promises(spawn: impl Fn(Port<RecorderEvent>) -> Port<RecorderCommand>) {
     promise("recorder", "a take has all its audio, each sample once, and says how much lies around the key");
     let mut desk = Desk::with(&spawn);
     desk.tell(RecorderCommand::Open);
@@ -71,6 +75,12 @@ pub async fn recorder(spawn: impl Fn(Port<RecorderEvent>) -> Port<RecorderComman
 /// # Panics
 /// When one is broken.
 pub async fn recorder_without_a_microphone(spawn: impl Fn(Port<RecorderEvent>) -> Port<RecorderCommand>) {
+    responsive("recorder", recorder_without_a_microphone_promises(spawn)).await;
+}
+
+async fn recorder_without_a_microphone_promises(
+    spawn: impl Fn(Port<RecorderEvent>) -> Port<RecorderCommand>,
+) {
     promise("recorder", "a take that cannot start is answered with what to do, every time");
     let mut desk = Desk::with(&spawn);
     desk.tell(RecorderCommand::Open);

@@ -2,7 +2,7 @@
 
 use ptt_messages::{Component, FaultKind, Port, ResourceCommand, ResourceEvent, TakeId};
 
-use super::{assert_tells, promise};
+use super::{assert_tells, promise, responsive};
 use crate::{Told, probe};
 
 /// Every promise of a resource manager.
@@ -10,6 +10,10 @@ use crate::{Told, probe};
 /// # Panics
 /// When one is broken.
 pub async fn resources(spawn: impl Fn(Port<ResourceEvent>) -> Port<ResourceCommand>) {
+    responsive("resource manager", resources_promises(spawn)).await;
+}
+
+async fn resources_promises(spawn: impl Fn(Port<ResourceEvent>) -> Port<ResourceCommand>) {
     promise("resource manager", "one take has the microphone; another is told who and why not");
     let (events, mut told) = probe("the controller");
     let commands = spawn(events);

@@ -7,19 +7,40 @@ use ptt_messages::{
     TextPath,
 };
 
-use super::{assert_tells, promise};
+use super::{assert_tells, promise, responsive};
 use crate::{Told, probe};
 
 /// Long enough for any engine on any machine.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long after its deadline a take may wait for its answer.
+const OVERDUE: Duration = Duration::from_secs(2);
+/// A clip that no engine decodes in no time.
+const LONG_S: usize = 25;
 
 /// Every promise of a recogniser; `spoken` is a clip in which it must recognise something.
 ///
 /// # Panics
 /// When one is broken.
 pub async fn stt(spawn: impl Fn(Port<SttEvent>) -> Port<SttCommand>, spoken: &Clip) {
+    stt_within(DEADLINE * 2, spawn, spoken).await;
+}
+
+/// [`stt`] for a recogniser whose answers come within `patience`.
+///
+/// # Panics
+/// When a promise is broken.
+pub async fn stt_within(
+    patience: Duration,
+    spawn: impl Fn(Port<SttEvent>) -> Port<SttCommand>,
+    spoken: &Clip,
+) {
+    responsive("recogniser", promises(patience, spawn, spoken)).await;
+}
+
+async fn promises(patience: Duration, spawn: impl Fn(Port<SttEvent>) -> Port<SttCommand>, spoken: &Clip) {
     promise("recogniser", "`Load` is answered by `Ready`, also when the model is resident");
-    let mut desk = Desk::with(&spawn);
+    let mut desk = Desk::with(&spawn, patience);
     for _ in 0..2 {
         desk.tell(SttCommand::Load);
         desk.ready().await;
@@ -96,22 +117,56 @@ pub async fn stt(spawn: impl Fn(Port<SttEvent>) -> Port<SttCommand>, spoken: &Cl
     desk.tell(SttCommand::Abort { take: TakeId(999) });
     desk.transcribe(TakeId(10), spoken, 1).await;
 
-    promise("recogniser", "a deadline that has passed is answered, by a text or by a fault");
-    let tail = speech_segment(TakeId(11), 0, SegmentState::Tail, 0, spoken);
-    desk.tell(SttCommand::Transcribe {
+    promise("recogniser", "what comes while it decodes is not lost");
+    let transcribe = |tail| SttCommand::Transcribe {
         tail,
         profile: ptt_messages::Profile::DEFAULT,
         attempt: 1,
-        deadline: Duration::from_millis(1),
+        deadline: DEADLINE,
+    };
+    let segment = speech_segment(TakeId(14), 0, SegmentState::Committed, 0, spoken);
+    let nothing = tail(TakeId(14), 1, segment.end(), &Clip::empty(), false);
+    desk.tell(transcribe(tail(TakeId(13), 0, 0, spoken, true)));
+    desk.tell(SttCommand::Hear { segment, profile: ptt_messages::Profile::DEFAULT });
+    desk.tell(transcribe(nothing));
+    desk.tell(transcribe(tail(TakeId(15), 0, 0, spoken, true)));
+    desk.tell(SttCommand::Load);
+    let mut missing = vec![Some(TakeId(13)), Some(TakeId(14)), Some(TakeId(15)), None];
+    while !missing.is_empty() {
+        let answer = desk.told.until("an answer to each command", |event| match event {
+            SttEvent::Complete { take, text, .. } => {
+                assert!(!text.reveal().is_empty(), "{take} has lost its speech");
+                Some(Some(*take))
+            }
+            SttEvent::Ready { .. } => Some(None),
+            SttEvent::Failed { fault, .. } => panic!("while it decodes: {fault}"),
+            SttEvent::Partial { .. } | SttEvent::Unloaded => None,
+        });
+        let answer = answer.await.0;
+        missing.retain(|command| *command != answer);
+    }
+
+    promise("recogniser", "a deadline is kept: when it has passed there is a text or a fault at once");
+    let long: Vec<f32> =
+        spoken.samples().iter().copied().cycle().take(LONG_S * SAMPLE_RATE_HZ as usize).collect();
+    let long = Clip::new(long).expect("the samples of a clip");
+    let deadline = Duration::from_millis(1);
+    let asked = tokio::time::Instant::now();
+    desk.tell(SttCommand::Transcribe {
+        tail: speech_segment(TakeId(11), 0, SegmentState::Tail, 0, &long),
+        profile: ptt_messages::Profile::DEFAULT,
+        attempt: 1,
+        deadline,
     });
-    let (fault, _) = desk
-        .told
-        .until("an answer", |event| match event {
-            SttEvent::Complete { take: TakeId(11), .. } => Some(None),
-            SttEvent::Failed { take: Some(TakeId(11)), fault } => Some(Some(fault.clone())),
-            _ => None,
-        })
-        .await;
+    let fault = loop {
+        let left = (deadline + OVERDUE).saturating_sub(asked.elapsed());
+        match desk.told.within(left).await {
+            Some(SttEvent::Complete { take: TakeId(11), .. }) => break None,
+            Some(SttEvent::Failed { take: Some(TakeId(11)), fault }) => break Some(fault),
+            Some(_) => {}
+            None => panic!("the deadline of {deadline:?} was ignored for {:?}", asked.elapsed()),
+        }
+    };
     fault.iter().for_each(|fault| assert_tells(fault, Component::Stt));
 
     promise("recogniser", "after `Unload` the next take loads the model again by itself");
@@ -120,7 +175,7 @@ pub async fn stt(spawn: impl Fn(Port<SttEvent>) -> Port<SttCommand>, spoken: &Cl
     desk.transcribe(TakeId(12), spoken, 1).await;
 
     promise("recogniser", "a take may come before anything was loaded");
-    let mut desk = Desk::with(&spawn);
+    let mut desk = Desk::with(&spawn, patience);
     desk.transcribe(TakeId(1), spoken, 1).await;
 }
 
@@ -154,9 +209,9 @@ struct Desk {
 }
 
 impl Desk {
-    fn with(spawn: &impl Fn(Port<SttEvent>) -> Port<SttCommand>) -> Self {
+    fn with(spawn: &impl Fn(Port<SttEvent>) -> Port<SttCommand>, patience: Duration) -> Self {
         let (events, told) = probe("the controller");
-        Self { commands: spawn(events), told: told.patient(DEADLINE * 2), since_complete: Vec::new() }
+        Self { commands: spawn(events), told: told.patient(patience), since_complete: Vec::new() }
     }
 
     fn tell(&self, command: SttCommand) {
