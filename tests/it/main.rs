@@ -32,6 +32,7 @@ mod planted_bugs;
 mod private;
 mod profiles;
 mod pulse;
+mod readme;
 mod reload;
 mod remote_desktop;
 mod resources;

@@ -45,6 +45,17 @@ impl Sway {
     /// # Panics
     /// When all is there, and it does not come up.
     pub fn start() -> Result<Self, String> {
+        Self::start_with("")
+    }
+
+    /// Starts it with more lines in its configuration.
+    ///
+    /// # Errors
+    /// As [`Sway::start`].
+    ///
+    /// # Panics
+    /// As [`Sway::start`].
+    pub fn start_with(lines: &str) -> Result<Self, String> {
         for (program, package) in [("sway", "sway"), ("foot", "foot"), ("wl-copy", "wl-clipboard")] {
             if !on_path(program) {
                 return Err(format!("no {program} here; install the package `{package}`"));
@@ -56,7 +67,7 @@ impl Sway {
         }
         let config = dir.path().join("config");
         let tell = "xwayland disable\nexec echo display $WAYLAND_DISPLAY $SWAYSOCK\n";
-        fs::write(&config, tell).expect("the folder is ours");
+        fs::write(&config, format!("{lines}\n{tell}")).expect("the folder is ours");
         let mut child = program("sway", dir.path())
             .args(["-c".as_ref(), config.as_os_str()])
             .envs([
