@@ -21,7 +21,7 @@ pub fn problems(config: &OutputConfig) -> Vec<OutputError> {
 
 /// The layout that `uinput` types in is one that XKB knows.
 fn layout(config: &OutputConfig) -> Result<(), OutputError> {
-    config.uinput_layout.as_ref().map_or(Ok(()), |name| uinput::is_known(name))
+    config.uinput_layout.as_ref().map_or(Ok(()), uinput::is_known)
 }
 
 /// Whether a program can be found as the shell finds it.
