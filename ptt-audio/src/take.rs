@@ -312,9 +312,10 @@ impl Take {
     fn may_be_speech(&self, to: u64) -> bool {
         let frames = usize::try_from(to.saturating_sub(self.open) / FRAME_LEN).unwrap_or(0);
         let marks = || self.marks.iter().take(frames);
+        // Noise of one kind may be speech to the detector in up to a quarter of its frames.
+        let mostly_speech = || marks().filter(|mark| mark.speech).count() * 2 > frames;
         !self.ear.certain()
-            && (marks().any(|mark| mark.speech)
-                || activity::stands_out(&marks().map(|mark| mark.energy).collect::<Vec<_>>()))
+            && (mostly_speech() || activity::stands_out(&marks().map(|mark| mark.energy).collect::<Vec<_>>()))
     }
 
     /// Closes the open segment at `cut`, which is on the grid of frames.
