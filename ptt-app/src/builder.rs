@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ptt_audio::AudioConfig;
 use ptt_controller::{HandoverSlot, Inbox, Ports};
 use ptt_messages::{
     ControllerEvent, FeedbackCommand, FeedbackEvent, KeyboardCommand, KeyboardEvent, OutputCommand,
@@ -91,7 +92,7 @@ impl AppBuilder {
                 ptt_controller::spawn_after(&config.controller, slot, |inbox| wire(inbox))
             }),
             keyboard: Box::new(|c, out| ptt_keyboard::spawn(&c.keyboard, out).map_err(|e| fault(&e))),
-            recorder: Box::new(|c, out| ptt_audio::spawn(&c.audio, out).map_err(|e| e.fault().into())),
+            recorder: Box::new(|c, out| ptt_audio::spawn(&audio_of(c), out).map_err(|e| e.fault().into())),
             stt: Box::new(|c, out| ptt_stt::spawn(&c.stt, out).map_err(|e| fault(&e))),
             feedback: Box::new(|c, out| ptt_feedback::spawn(&c.feedback, out).map_err(|e| fault(&e))),
             output: Box::new(|c, out| ptt_output::spawn(&output_of(c), out).map_err(|e| fault(&e))),
@@ -163,6 +164,12 @@ impl std::fmt::Debug for AppBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AppBuilder").field("config", &self.config).finish_non_exhaustive()
     }
+}
+
+/// The recorder knows by when the controller wants the end of a take.
+fn audio_of(config: &Config) -> AudioConfig {
+    let stop_deadline = Some(config.controller.stop_deadline_ms.millis());
+    AudioConfig { stop_deadline, ..config.audio.clone() }
 }
 
 /// With `--once` nobody is there for what a text leaves in the clipboard, and who chose no output

@@ -1,6 +1,7 @@
 //! The section `[audio]` of the configuration.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ptt_messages::Within;
 use serde::{Deserialize, Serialize};
@@ -31,9 +32,12 @@ pub struct AudioConfig {
     pub commit_pause_ms: Within<200, 5_000>,
     /// Speech with which a pause of `commit_pause_ms` closes a segment.
     pub commit_min_s: Within<1, 20>,
-    /// How long a take goes on waiting after the release for a microphone that delivers nothing.
-    /// While the key is held, and between takes, it is given up after 5 s, or this if it is longer.
+    /// No audio from an open microphone for this long is a fault; where it is less, 5 s while the
+    /// key is held and between takes, and after the release as much of 2 s as the deadline allows.
     pub starve_ms: Within<100, 10_000>,
+    /// After the release a take must end within this, or nobody takes it. The program sets it.
+    #[serde(skip)]
+    pub stop_deadline: Option<Duration>,
     /// The score from which on the voice-activity detector's verdict is "speech".
     pub vad_threshold_percent: Within<20, 95>,
     /// Files the `wav` backend plays, one per take, in turn.
@@ -44,6 +48,21 @@ pub struct AudioConfig {
     pub wav_pace: WavPace,
     /// What the `silence` backend sounds like.
     pub silence: SilenceKind,
+}
+
+impl AudioConfig {
+    /// How long a take waits after the release for a microphone that delivers nothing: the
+    /// post-roll and this end a little before the deadline.
+    #[must_use]
+    pub fn patience_after_release(&self) -> Duration {
+        const WANTED: Duration = Duration::from_secs(2);
+        const MARGIN: Duration = Duration::from_millis(100);
+        let starve = self.starve_ms.millis();
+        let left = self
+            .stop_deadline
+            .map_or(Duration::MAX, |deadline| deadline.saturating_sub(self.post_roll_ms.millis() + MARGIN));
+        starve.max(WANTED.min(left))
+    }
 }
 
 impl Default for AudioConfig {
@@ -60,7 +79,8 @@ impl Default for AudioConfig {
             pause_ms: Within::new(240),
             commit_pause_ms: Within::new(300),
             commit_min_s: Within::new(4),
-            starve_ms: Within::new(2_000),
+            starve_ms: Within::new(500),
+            stop_deadline: None,
             vad_threshold_percent: Within::new(50),
             wav: Vec::new(),
             wav_repeat: Within::new(0),
@@ -137,6 +157,26 @@ mod tests {
         let json = serde_json::to_string(&AudioConfig::default()).unwrap();
         assert_eq!(serde_json::from_str::<AudioConfig>(&json).unwrap(), AudioConfig::default());
         assert_eq!(serde_json::from_str::<AudioConfig>("{}").unwrap(), AudioConfig::default());
+    }
+
+    #[test]
+    fn after_the_release_a_take_waits_as_long_as_the_deadline_allows() {
+        for (starve_ms, stop_deadline_ms, expected_ms) in [
+            (500, None, 2_000),
+            (3_000, None, 3_000),
+            (500, Some(3_000), 2_000),
+            (500, Some(1_200), 600),
+            (500, Some(1_001), 500),
+            (2_400, Some(3_000), 2_400),
+        ] {
+            let config = AudioConfig {
+                starve_ms: Within::new(starve_ms),
+                stop_deadline: stop_deadline_ms.map(Duration::from_millis),
+                ..AudioConfig::default()
+            };
+            let expected = Duration::from_millis(expected_ms);
+            assert_eq!(config.patience_after_release(), expected, "{starve_ms}, {stop_deadline_ms:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! of it.
 
 mod decoder;
+mod loss;
+mod mp3;
 mod ogg;
 mod repair;
 
@@ -17,19 +19,17 @@ use ptt_messages::{Clip, SAMPLE_RATE_HZ};
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::well_known::FORMAT_ID_OGG;
+use symphonia::core::formats::well_known::{FORMAT_ID_MP3, FORMAT_ID_OGG};
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 
 use self::decoder::{Decoder, Spec};
+use self::loss::{Loss, Unread};
 use self::repair::Repaired;
 use crate::dsp::{Intake, RATES_HZ};
 use crate::error::AudioError;
-
-/// Less than this is not worth a word: nothing is said in it.
-const SHORTEST_LOSS_S: f64 = 0.1;
 
 /// Errors in a row, without a packet between them, after which a file is given up.
 const MOST_ERRORS: u32 = 100;
@@ -44,7 +44,7 @@ pub struct AudioFile {
     /// Time stamps that jump say nothing here: pages do.
     ogg: bool,
     /// What the reader of the container will pass over.
-    losses: Vec<ogg::Loss>,
+    losses: Vec<Loss>,
     /// Where another file follows in the same one.
     next: Option<u64>,
     /// `None` where it cannot be decoded.
@@ -97,13 +97,17 @@ impl AudioFile {
         let extension = path.extension().and_then(|e| e.to_str()).map(str::to_owned);
         let format = probe(source, extension.as_deref())
             .map_err(|reason| not_audio(losses.first().map_or(reason, |loss| loss.reason.clone())))?;
-        let ogg = format.format_info().format == FORMAT_ID_OGG;
+        let kind = format.format_info().format;
+        let losses = match &file {
+            Some(file) if kind == FORMAT_ID_MP3 => mp3::losses(file).map_err(failed)?,
+            _ => losses,
+        };
         let mut opened = Self {
             path: path.into(),
             extension,
             file,
             format,
-            ogg,
+            ogg: kind == FORMAT_ID_OGG,
             losses,
             next,
             track: None,
@@ -236,7 +240,7 @@ impl AudioFile {
                 }
             }
         }
-        for ogg::Loss { at_s, seconds, reason } in std::mem::take(&mut self.losses) {
+        for Loss { at_s, seconds, reason } in std::mem::take(&mut self.losses) {
             match seconds {
                 Some(seconds) => self.unread.stretch(at_s, seconds, &reason),
                 None => self.unread.rest(at_s, reason),
@@ -283,57 +287,6 @@ fn probe(
     symphonia::default::get_probe()
         .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
         .map_err(|e| e.to_string())
-}
-
-/// What of a file could not be read.
-#[derive(Debug, Default)]
-struct Unread {
-    /// Of the first place, for people.
-    reason: Option<String>,
-    /// Where that is.
-    at_s: f64,
-    places: u32,
-    /// All stretches of known length together.
-    seconds: f64,
-    /// There is one of unknown length.
-    open: bool,
-}
-
-impl Unread {
-    fn note(&mut self, at_s: f64, reason: &str) {
-        self.places += 1;
-        if self.reason.is_none() {
-            self.reason = Some(reason.to_owned());
-            self.at_s = at_s;
-        }
-    }
-
-    /// A stretch of this length was left out.
-    fn stretch(&mut self, at_s: f64, seconds: f64, reason: &str) {
-        if seconds > 0.0 {
-            self.seconds += seconds;
-            self.note(at_s, reason);
-        }
-    }
-
-    /// Nobody knows how much.
-    fn rest(&mut self, at_s: f64, reason: String) {
-        self.open = true;
-        self.note(at_s, &reason);
-    }
-
-    fn summary(&self) -> Option<String> {
-        let reason = self.reason.as_ref().filter(|_| self.open || self.seconds >= SHORTEST_LOSS_S)?;
-        let (at, seconds) = (self.at_s, self.seconds);
-        Some(match (self.places, self.open) {
-            (1, true) => format!("what follows {at:.1} s is missing: {reason}"),
-            (1, false) => format!("{seconds:.1} s at {at:.1} s are missing: {reason}"),
-            (places, true) => format!("{places} places are missing, the first at {at:.1} s: {reason}"),
-            (places, false) => {
-                format!("{seconds:.1} s in {places} places are missing, the first at {at:.1} s: {reason}")
-            }
-        })
-    }
 }
 
 /// Reads a whole file. A file that ends in the middle gives what there is of it.

@@ -4,11 +4,14 @@
 //! Its owner calls [`Recorder::turn`] whenever it is woken: by a block, a command, the link, or the alarm of the last
 //! turn.
 
+mod running;
+
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use ptt_messages::{Moment, RecorderCommand, RecorderEvent, TakeId};
 
+use self::running::{Running, Waiting};
 use crate::clock::{GapWatch, SampleClock, length};
 use crate::config::{AudioConfig, MicrophonePolicy};
 use crate::dsp::Intake;
@@ -17,7 +20,6 @@ use crate::history::{CAPACITY, History};
 use crate::link::Link;
 use crate::metrics::Handles;
 use crate::source::Cue;
-use crate::source::wav::Pieces;
 use crate::take::{Rules, Take};
 use crate::vad::{FRAME, Vad};
 
@@ -28,8 +30,7 @@ const START_PATIENCE: Duration = Duration::from_millis(900);
 const FIRST_AUDIO: Duration = Duration::from_secs(3);
 
 /// How long an open microphone may deliver nothing while the key is held, and between takes: a
-/// paused sound server or a busy machine goes on after some seconds. After the release
-/// `audio.starve_ms` counts.
+/// paused sound server or a busy machine goes on after some seconds.
 const STALL: Duration = Duration::from_secs(5);
 
 /// While nothing comes it is looked this often whether we were stopped ourselves.
@@ -48,36 +49,14 @@ const MOST_PAST: u64 = 20 * 16_000;
 /// its way finds it before it has heard far beyond the release.
 const CATCH_UP: u64 = 10;
 
-struct Running {
-    take: Take,
-    at_once: bool,
-    /// Of a take that is heard at once: what of it is still to be heard.
-    pieces: Option<Pieces>,
-    /// When `Stop` came.
-    stopped: Option<Moment>,
-    /// The press and the release, while the microphone stalls and their samples are not known.
-    press: Option<Moment>,
-    release: Option<Moment>,
-}
-
-impl Running {
-    const fn new(take: Take) -> Self {
-        Self { take, at_once: false, pieces: None, stopped: None, press: None, release: None }
-    }
-}
-
-struct Waiting {
-    take: TakeId,
-    press: Moment,
-    until: Moment,
-}
-
 /// The recorder.
 pub struct Recorder {
     rules: Rules,
     policy: MicrophonePolicy,
     idle_close: Duration,
     starve: Duration,
+    /// The same after the release.
+    released_starve: Duration,
     link: Link,
     vad: Box<dyn Vad>,
     intake: Intake,
@@ -116,6 +95,7 @@ impl Recorder {
             policy: config.microphone,
             idle_close: config.idle_close_s.secs(),
             starve: config.starve_ms.millis(),
+            released_starve: config.patience_after_release(),
             link,
             vad,
             intake: Intake::new(16_000, 1),
@@ -445,7 +425,7 @@ impl Recorder {
             return self.alive + FIRST_AUDIO.max(self.starve);
         }
         match self.running.as_ref().and_then(|running| running.stopped) {
-            Some(stopped) => self.alive.max(stopped) + self.starve,
+            Some(stopped) => self.alive.max(stopped) + self.released_starve,
             None => self.alive + STALL.max(self.starve),
         }
     }
@@ -576,7 +556,7 @@ impl Recorder {
     /// When a take whose key is up ends at the latest: it may wait for audio that never comes.
     fn ends_at(&self) -> Option<Moment> {
         let stopped = self.running.as_ref().filter(|running| !running.at_once)?.stopped?;
-        Some(stopped + self.starve + length(self.rules.post_roll))
+        Some(stopped + self.released_starve + length(self.rules.post_roll))
     }
 
     fn closes_at(&self) -> Option<Moment> {

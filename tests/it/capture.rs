@@ -14,9 +14,8 @@ const OUT: &str = "Monitor of Null Output";
 
 fn parts() -> Result<(PrivatePulse, Daemon), Skip> {
     let (pulse, model) = (PrivatePulse::start()?, rig::model("tiny.en")?);
-    // With the values that a configuration file of an earlier version has.
     let more = format!(
-        "audio.backend = 'cpal'\naudio.host = 'pulseaudio'\naudio.starve_ms = 500\nstt.backend = 'native'\n\
+        "audio.backend = 'cpal'\naudio.host = 'pulseaudio'\nstt.backend = 'native'\n\
          stt.model = {model:?}\nstt.strategy = 'live'"
     );
     let daemon = DaemonBuilder::new().config(&hardware_free(&[], &more)).env(pulse.env()).start();
@@ -86,4 +85,35 @@ fn a_take_goes_on_with_the_microphone_that_is_chosen_in_it() {
     rig::await_some("its name", SOON, || {
         (daemon.ask("status").ok()?["status"]["microphone"] == OUT).then_some(())
     });
+}
+
+#[test]
+fn a_release_in_a_stall_loses_nothing_and_is_no_fault() {
+    let _alone = rig::heavy();
+    let (pulse, mut daemon) = match parts() {
+        Ok(found) => found,
+        Err(skip) => return skip.say("a release while the sound server stalls"),
+    };
+    let clips = sentences(2);
+    for clip in &clips {
+        let report = daemon.take(|daemon| {
+            daemon.recording();
+            pulse.speak(&clip.file).unwrap().wait(SOON).unwrap();
+            pulse.freeze();
+            std::thread::sleep(Duration::from_millis(300));
+            daemon.ask("release").unwrap();
+            std::thread::sleep(Duration::from_millis(1_000));
+            pulse.thaw();
+        });
+        assert_heard(std::slice::from_ref(clip), &daemon, &report);
+    }
+    // A press in a stall is heard from then on.
+    pulse.freeze();
+    std::thread::sleep(Duration::from_millis(1_500));
+    let report = daemon.take(|daemon| {
+        daemon.recording();
+        pulse.thaw();
+        pulse.speak(&clips[0].file).unwrap().wait(SOON).unwrap();
+    });
+    assert_heard(&clips[..1], &daemon, &report);
 }

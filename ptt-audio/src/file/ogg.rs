@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::loss::Loss;
+
 /// The longest page: 27 bytes, 255 lengths, 255 times 255 bytes.
 const LONGEST_PAGE: usize = 65_307;
 
@@ -15,17 +17,6 @@ const NO_GRANULE: u64 = u64::MAX;
 
 /// So many pages are not missing; the numbers mean something else there.
 const MOST_MISSING: u32 = 10_000;
-
-/// A stretch that will not be read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Loss {
-    /// Where it begins.
-    pub at_s: f64,
-    /// Its length, where that is known.
-    pub seconds: Option<f64>,
-    /// Why.
-    pub reason: String,
-}
 
 /// What of this file will not be read; nothing where it is no Ogg file.
 ///
