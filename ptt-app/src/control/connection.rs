@@ -240,7 +240,8 @@ fn reply_to_retry(event: &ControllerEvent) -> Option<Reply> {
         | ControllerEvent::Partial { .. }
         | ControllerEvent::Text { .. }
         | ControllerEvent::Ended { .. }
-        | ControllerEvent::Withdrawn { .. } => None,
+        | ControllerEvent::Withdrawn { .. }
+        | ControllerEvent::Hint { .. } => None,
     }
 }
 
