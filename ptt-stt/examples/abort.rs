@@ -5,19 +5,20 @@
 //! ```
 #![allow(clippy::print_stdout, reason = "it prints what it was asked for")]
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ptt_messages::{Clip, Moment, Transcript};
 use ptt_stt::SttError;
 use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, NativeEngine, Threads, WhisperEngine};
+use ptt_stt::model::CheckedModel;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let mut next = |what: &str| args.next().ok_or(format!("missing argument: {what}"));
     let engine = next("`native` or `whisper`")?;
-    let model = PathBuf::from(next("MODEL")?);
+    let model = CheckedModel::open(Path::new(&next("MODEL")?))?;
     let threads: usize = next("THREADS")?.parse()?;
     let frames: u16 = next("FRAMES")?.parse()?;
     let times: u32 = next("TIMES")?.parse()?;

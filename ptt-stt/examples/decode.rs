@@ -6,7 +6,7 @@
 //! ```
 #![allow(clippy::print_stdout, reason = "it prints what it was asked for")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use ptt_messages::{Clip, Moment, Transcript};
@@ -15,12 +15,13 @@ use ptt_stt::clean::clean;
 use ptt_stt::context::{ContextRule, FULL_FRAMES};
 use ptt_stt::cores;
 use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, NativeEngine, Threads, WhisperEngine};
+use ptt_stt::model::CheckedModel;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let mut next = |what: &str| args.next().ok_or(format!("missing argument: {what}"));
     let engine = next("`native` or `whisper`")?;
-    let model = PathBuf::from(next("MODEL")?);
+    let model = CheckedModel::open(Path::new(&next("MODEL")?))?;
     let threads: usize = next("THREADS")?.parse()?;
     let margin = next("MARGIN_MS, or `full`")?;
     let least = Duration::from_millis(next("MIN_MS")?.parse()?);

@@ -16,6 +16,7 @@ use std::time::Duration;
 use ptt_messages::{Clip, Moment, Transcript};
 use serde::{Deserialize, Serialize};
 
+use crate::model::{self, CheckedModel};
 use crate::{SttConfig, SttError};
 
 pub use canned::{CannedEngine, CannedStep};
@@ -63,6 +64,25 @@ pub fn check_languages(config: &SttConfig) -> Result<(), SttError> {
         Backend::Native | Backend::Whisper => limits::check_languages(config),
         Backend::Canned => Ok(()),
     }
+}
+
+/// Checks, without loading it, that the engine that the configuration names can be used: the model's file, its bytes, and the
+/// languages. Takes milliseconds when the file has not changed since its last check, else as long as reading it.
+///
+/// # Errors
+/// As [`open`], but for what only a load can find.
+pub fn check(config: &SttConfig) -> Result<(), SttError> {
+    check_languages(config)?;
+    let model = match config.backend {
+        Backend::Native | Backend::Whisper => CheckedModel::open(&model::resolve(&config.model)?)?,
+        Backend::Canned => return Ok(()),
+    };
+    let multilingual = model.structure()?.dims.is_multilingual();
+    limits::check_model(config, &limits::model_name(model.path()), multilingual)?;
+    if config.backend == Backend::Whisper {
+        model.for_whisper_cpp()?;
+    }
+    Ok(())
 }
 
 /// Makes the engine that the configuration names: loads the model and warms it up. Takes 0.1 s to seconds.

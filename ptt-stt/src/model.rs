@@ -5,7 +5,9 @@
 
 pub mod catalog;
 mod ctranslate2;
+pub(crate) mod dequantize;
 mod error;
+mod file;
 mod folder;
 pub(crate) mod ggml;
 mod import;
@@ -21,6 +23,7 @@ pub(crate) mod structure;
 mod synthetic;
 mod verify;
 mod vocabulary;
+mod weights;
 
 pub use error::ModelError;
 pub use folder::{ModelInfo, file_name, folder, installed, installed_in, resolve, resolve_in};
@@ -29,4 +32,4 @@ pub use layout::Dims;
 pub use pull::{Progress, PullOptions, Pulled, pull};
 pub use quantize::{Quantization, UnknownQuantization};
 pub use record::{Origin, Record, Stamp};
-pub use verify::{Verified, check_before_load, verify};
+pub use verify::{CheckedModel, Verified, check_before_load, verify};

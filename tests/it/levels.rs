@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ptt_app::wer::normalise;
-use ptt_audio::{AudioConfig, read_audio_file, split_at_pauses};
+use ptt_audio::{AudioConfig, Splitter, read_audio_file};
 use ptt_messages::{Clip, ControllerEvent, Moment, Outcome, TakeId, Transcript};
 use ptt_stt::context::ContextRule;
 use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, NativeEngine, Threads};
@@ -68,7 +68,9 @@ enum Found {
 }
 
 fn found(clip: &Clip) -> Found {
-    let segments = split_at_pauses(clip, TakeId(1), &AudioConfig::default());
+    let mut splitter = Splitter::new(TakeId(1), &AudioConfig::default());
+    let mut segments = splitter.push(clip.samples());
+    segments.extend(splitter.finish());
     match segments.iter().rfind(|segment| segment.has_speech()) {
         Some(segment) if segment.certain => Found::Voice,
         Some(_) => Found::Something,

@@ -82,6 +82,15 @@ pub(super) fn check_profiles(config: &SttConfig, model: &str, multilingual: bool
     Ok(())
 }
 
+/// Checks all languages of a configuration against a model.
+///
+/// # Errors
+/// As [`Language::choose`].
+pub(super) fn check_model(config: &SttConfig, model: &str, multilingual: bool) -> Result<(), SttError> {
+    Language::choose(&config.language, model, multilingual)?;
+    check_profiles(config, model, multilingual)
+}
+
 /// As far as names tell: that a language exists, and that a model whose name ends in `.en` is not asked for another one.
 ///
 /// # Errors
@@ -92,8 +101,7 @@ pub(super) fn check_languages(config: &SttConfig) -> Result<(), SttError> {
     let name = file.strip_suffix(".bin").unwrap_or(file);
     let name = name.strip_prefix("ggml-").unwrap_or(name);
     let multilingual = !(name.ends_with(".en") || name.contains(".en-"));
-    Language::choose(&config.language, name, multilingual)?;
-    check_profiles(config, name, multilingual)
+    check_model(config, name, multilingual)
 }
 
 /// What people call the model in a file.

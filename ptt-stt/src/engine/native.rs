@@ -18,7 +18,6 @@ mod spectrogram;
 mod weights;
 mod words;
 
-use std::path::Path;
 use std::time::Duration;
 
 use ptt_messages::{Clip, Moment, SAMPLE_RATE_HZ, Transcript};
@@ -35,7 +34,8 @@ use super::limits::{
 };
 use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine, Threads};
 use crate::context::{FRAME_SAMPLES, FULL_FRAMES, LONGEST_CLIP_SAMPLES};
-use crate::{SttConfig, SttError, model};
+use crate::model::{self, CheckedModel};
+use crate::{SttConfig, SttError};
 
 /// Of the positions in the silence so many in a row are computed...
 const TOGETHER: usize = 8;
@@ -60,21 +60,20 @@ impl NativeEngine {
     /// # Errors
     /// A missing or damaged model, no memory, a language that does not go with the model.
     pub fn open(config: &SttConfig) -> Result<Self, SttError> {
-        let path = model::resolve(&config.model)?;
-        model::check_before_load(&path)?;
-        let mut engine = Self::load(&path, &config.language, config.final_threads())?;
+        let model = CheckedModel::open(&model::resolve(&config.model)?)?;
+        let mut engine = Self::load(&model, &config.language, config.final_threads())?;
         check_profiles(config, &engine.name, engine.model.words.multilingual())?;
         engine.warm_up();
         Ok(engine)
     }
 
-    /// Loads a ggml file, for at most `threads` threads. `language` is a code or `auto`.
+    /// Loads a model, for at most `threads` threads. `language` is a code or `auto`.
     ///
     /// # Errors
     /// As [`NativeEngine::open`].
-    pub fn load(path: &Path, language: &str, threads: usize) -> Result<Self, SttError> {
-        let name = model_name(path);
-        let model = Model::load(path)?;
+    pub fn load(model: &CheckedModel, language: &str, threads: usize) -> Result<Self, SttError> {
+        let name = model_name(model.path());
+        let model = Model::load(model)?;
         let language = place(Language::choose(language, &name, model.words.multilingual())?);
         let detected = None;
         let pool = Pool::new(threads).map_err(SttError::Thread)?;

@@ -1,5 +1,7 @@
 //! What every real engine must do; with the model tiny.en, skipped where it is not installed.
 
+mod files;
+
 use std::f32::consts::TAU;
 use std::thread;
 
@@ -8,7 +10,7 @@ use ptt_messages::SAMPLE_RATE_HZ;
 use super::*;
 use crate::check::words;
 use crate::context::{ContextRule, FULL_FRAMES};
-use crate::model;
+use crate::model::{self, CheckedModel};
 
 const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ptt-app/assets/quick_brown_fox.wav");
 
@@ -17,9 +19,10 @@ fn engines() -> Vec<Box<dyn Engine>> {
         println!("skipped: the model tiny.en is not installed (`make setup`)");
         return Vec::new();
     };
+    let model = CheckedModel::open(&path).expect("an installed model is sound");
     vec![
-        Box::new(NativeEngine::load(&path, "auto", 2).expect("an installed model can be loaded")),
-        Box::new(WhisperEngine::load(&path, "auto").expect("an installed model can be loaded")),
+        Box::new(NativeEngine::load(&model, "auto", 2).expect("an installed model can be loaded")),
+        Box::new(WhisperEngine::load(&model, "auto").expect("an installed model can be loaded")),
     ]
 }
 

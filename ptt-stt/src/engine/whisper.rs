@@ -1,7 +1,6 @@
 //! whisper.cpp in this process: one context, one warm state, greedy, no temperature fallback, bounded in tokens and
 //! time. Whether a result is believed is decided elsewhere.
 
-use std::path::Path;
 use std::time::Duration;
 
 use ptt_messages::{Clip, Moment, SAMPLE_RATE_HZ, Transcript};
@@ -15,7 +14,8 @@ use super::limits::{
 };
 use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine};
 use crate::context::{FULL_FRAMES, LONGEST_CLIP_SAMPLES};
-use crate::{SttConfig, SttError, cores, model};
+use crate::model::{self, CheckedModel};
+use crate::{SttConfig, SttError, cores};
 
 /// Clips shorter than this are padded with silence: whisper.cpp skips what is shorter than 0.1 s, reads beyond the end
 /// of what is shorter than 0.0126 s, and guesses at what is shorter than a second.
@@ -41,30 +41,33 @@ impl WhisperEngine {
     /// # Errors
     /// A missing or damaged model, no memory, a language that does not go with the model.
     pub fn open(config: &SttConfig) -> Result<Self, SttError> {
-        let path = model::resolve(&config.model)?;
-        model::check_before_load(&path)?;
-        let mut engine = Self::load(&path, &config.language)?;
+        let model = CheckedModel::open(&model::resolve(&config.model)?)?;
+        let mut engine = Self::load(&model, &config.language)?;
         check_profiles(config, &engine.name, engine.context.is_multilingual())?;
         let frames = config.policy().context.map_or(FULL_FRAMES, |rule| rule.shortest());
         engine.warm_up(frames, cores::idle(config.final_threads()));
         Ok(engine)
     }
 
-    /// Loads a ggml file. `language` is a code or `auto`.
+    /// Loads a model. `language` is a code or `auto`.
     ///
     /// # Errors
     /// As [`WhisperEngine::open`].
-    pub fn load(path: &Path, language: &str) -> Result<Self, SttError> {
+    pub fn load(model: &CheckedModel, language: &str) -> Result<Self, SttError> {
         redirect_logs();
-        let name = model_name(path);
+        model.for_whisper_cpp()?;
+        let name = model_name(model.path());
+        // Not the path: another file may lie there by now.
+        let descriptor = model.descriptor_path();
         let mut wanted = WhisperContextParameters::new();
         wanted.flash_attn(false);
         let (made, backend) = noting_backend(|| {
-            let context = WhisperContext::new_with_params(path, wanted)
-                .map_err(|_| SttError::Load { path: path.to_owned() })?;
+            let context = WhisperContext::new_with_params(&descriptor, wanted)
+                .map_err(|_| SttError::Load { path: model.path().to_owned() })?;
             let state = context.create_state().map_err(|_| SttError::State)?;
             Ok::<_, SttError>((context, state))
         });
+        model.unchanged()?;
         let (context, state) = made?;
         if backend.is_none() {
             tracing::warn!(
@@ -303,7 +306,7 @@ mod tests {
     #[test]
     fn a_decode_can_be_stopped_in_the_middle_of_a_pass() {
         let Ok(path) = model::resolve("tiny.en") else { return };
-        if let Ok(engine) = WhisperEngine::load(&path, "en") {
+        if let Ok(engine) = WhisperEngine::load(&CheckedModel::open(&path).unwrap(), "en") {
             assert!(engine.backend.is_some(), "ggml's CPU backend was not noted");
         }
     }

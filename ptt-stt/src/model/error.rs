@@ -34,6 +34,26 @@ pub enum ModelError {
     #[error("{} is {found}, not a ggml Whisper model; {advice}", path.display())]
     NotAModel { path: PathBuf, found: &'static str, advice: &'static str },
 
+    /// A named pipe, a directory, a socket or a device.
+    #[error(
+        "{} is {found}, not a regular file; name the ggml file itself, or convert a CTranslate2 directory with \
+         `ptt-app models import DIR`",
+        path.display()
+    )]
+    NotAFile { path: PathBuf, found: &'static str },
+
+    /// The token texts are not those that Whisper was trained with.
+    #[error(
+        "{} has another vocabulary than Whisper's, so that its texts would be wrong; fetch or import the model again, \
+         or choose one that keeps the published vocabulary",
+        path.display()
+    )]
+    OtherVocabulary { path: PathBuf },
+
+    /// Sound, but not for the engine that is configured.
+    #[error("whisper.cpp cannot read {}: {what}; set `stt.backend` to `native`", path.display())]
+    OtherEngine { path: PathBuf, what: String },
+
     /// The file ends early.
     #[error(
         "{} is cut short: {expected} bytes are needed, {found} are there; fetch or import the model again",
@@ -122,6 +142,9 @@ impl ModelError {
             | Self::BadHash { .. }
             | Self::Unpinned { .. }
             | Self::NotAModel { .. }
+            | Self::NotAFile { .. }
+            | Self::OtherVocabulary { .. }
+            | Self::OtherEngine { .. }
             | Self::Truncated { .. }
             | Self::Malformed { .. }
             | Self::Damaged { .. }

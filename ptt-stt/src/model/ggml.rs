@@ -77,11 +77,18 @@ pub fn write_tensor_head(
     Ok(storage)
 }
 
-/// Bytes that `values` values take in a tensor of ggml's type `kind`; `None` for a type that is not known here, or rows
+/// Bytes that `values` values take in a tensor of ggml's type `kind`; `None` for a type that is not known here, or values
 /// that are no whole blocks.
 #[must_use]
-pub fn bytes_of(kind: u32, row: u32, values: u64) -> Option<u64> {
-    let (block, bytes) = match kind {
+pub fn bytes_of(kind: u32, values: u64) -> Option<u64> {
+    let (block, bytes) = block_of(kind)?;
+    if values.is_multiple_of(block) { (values / block).checked_mul(bytes) } else { None }
+}
+
+/// Values in a block of ggml's tensor type `kind`, and its size in bytes; `None` for a type that is not known here.
+#[must_use]
+pub const fn block_of(kind: u32) -> Option<(u64, u64)> {
+    Some(match kind {
         F32 => (1, 4),
         F16 => (1, 2),
         2 => (BLOCK as u64, 18),
@@ -95,8 +102,7 @@ pub fn bytes_of(kind: u32, row: u32, values: u64) -> Option<u64> {
         13 => (256, 176),
         14 => (256, 210),
         _ => return None,
-    };
-    if u64::from(row).is_multiple_of(block) { (values / block).checked_mul(bytes) } else { None }
+    })
 }
 
 /// ggml's tensor type of the weights in a file of this type; `None` for one that is not known here.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::catalog;
 use super::ctranslate2::{Archive, ReadError};
 use super::error::ModelError;
+use super::file;
 use super::folder;
 use super::ggml;
 use super::layout::{Dims, Tensor};
@@ -15,6 +16,7 @@ use super::part::Part;
 use super::quantize::{BLOCK, Quantization};
 use super::record::{Origin, Record};
 use super::vocabulary;
+use super::weights;
 
 /// What to import and how.
 #[derive(Clone, Debug)]
@@ -64,6 +66,7 @@ pub fn import(
         return Err(ModelError::Exists { path });
     }
     let tokens = vocabulary::read(&options.directory)?;
+    vocabulary::check(&options.directory, &tokens, dims.is_multilingual())?;
 
     let mut part = Part::open(&path)?;
     part.restart()?;
@@ -71,7 +74,11 @@ pub fn import(
     let written = source.convert(&mut archive, &dims, options.quantize, &tokens, &mut file, &mut progress);
     let flushed = written.and_then(|()| file.flush().map_err(|e| Failure::Write(e).at(&path)));
     let (part, _) = file.into_parts();
-    if let Err(error) = flushed {
+    // As before a load: what is not checked while it is converted is found here, before it is in its place.
+    let sound = flushed.and_then(|()| {
+        weights::check(file::open(part.path())?).map_err(|unsound| source.refuse(unsound.to_string()))
+    });
+    if let Err(error) = sound {
         part.discard();
         return Err(error);
     }
@@ -150,13 +157,14 @@ impl Source<'_> {
 
     fn open(&self) -> Result<Archive<File>, ModelError> {
         let path = self.directory.join("model.bin");
-        let file = File::open(&path).map_err(|e| {
-            if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+        let file = file::open(&path).map_err(|error| {
+            let missing = |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+            if matches!(&error, ModelError::Io { source, .. } if missing(source.kind())) {
                 return self.refuse(
                     "it has no model.bin; give the directory that holds model.bin, config.json and vocabulary.txt",
                 );
             }
-            ModelError::io("open", &path)(e)
+            error
         })?;
         let archive = Archive::open(file).map_err(|e| self.refuse(e.to_string()))?;
         if archive.is_quantised() {

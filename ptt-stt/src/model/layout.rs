@@ -94,6 +94,12 @@ impl Dims {
         Ok(())
     }
 
+    /// Whether it knows more than English.
+    #[must_use]
+    pub const fn is_multilingual(&self) -> bool {
+        self.vocab >= 51_865
+    }
+
     /// The name under which a model of these dimensions was published, if it was.
     #[must_use]
     pub fn published_name(&self) -> Option<&'static str> {
@@ -268,7 +274,7 @@ mod tests {
                 Storage::Half => 1,
                 Storage::Weight => weights,
             };
-            let values = bytes_of(kind, tensor.row(), tensor.values()).unwrap();
+            let values = bytes_of(kind, tensor.values()).unwrap();
             12 + 4 * tensor.shape.len() as u64 + tensor.name.len() as u64 + values
         });
         head + tensors.sum::<u64>()

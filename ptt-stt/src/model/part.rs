@@ -6,10 +6,11 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use sha2::{Digest, Sha256};
 
 use super::error::ModelError;
+use super::file;
 
 /// An unfinished file beside its target. Dropping it keeps what was written, for going on later.
 #[derive(Debug)]
@@ -120,7 +121,10 @@ impl Write for Part {
 pub fn write_whole(target: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     let path = part_path(target);
     let write = || {
-        let mut file = File::create(&path)?;
+        let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.write(true).create(true).truncate(true).custom_flags(nonblocking).open(&path)?;
         file.write_all(bytes)?;
         file.sync_all()
     };
@@ -153,6 +157,8 @@ fn lock(path: &Path) -> Result<File, ModelError> {
             .create(true)
             .truncate(false)
             .mode(0o644)
+            // A named pipe in its place is not waited for.
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
             .open(path)
             .map_err(ModelError::io("create", path))?;
         if lock_opened(&file, path)? {
@@ -170,6 +176,7 @@ fn lock_opened(file: &File, path: &Path) -> Result<bool, ModelError> {
         Err(e) => return Err(ModelError::io("lock", path)(e.into())),
     }
     let ours = file.metadata().map_err(ModelError::io("read", path))?;
+    file::regular(path, ours.file_type())?;
     Ok(fs::metadata(path).is_ok_and(|now| now.ino() == ours.ino() && now.dev() == ours.dev()))
 }
 
@@ -195,7 +202,8 @@ fn hash_into(file: &mut impl Read, hash: &mut Sha256) -> io::Result<u64> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// As hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(64), |mut digits, byte| {
         let _ = write!(digits, "{byte:02x}");

@@ -133,29 +133,6 @@ pub fn half_from(value: f32) -> u16 {
     sign | (rounded >> 13) as u16
 }
 
-/// The numbers that stand for values stored as ggml's tensor type `kind`; `None` for a type that is not read here.
-#[must_use]
-pub fn decoded(kind: u32, bytes: &[u8]) -> Option<Vec<f32>> {
-    let half = |bytes: &[u8], at: usize| half_to(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
-    let nibble = |bytes: &[u8], j: usize| bytes[j % 16] >> (j / 16 * 4) & 0xf;
-    let five = |bytes: &[u8], j: usize| {
-        let fifths = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        f32::from(nibble(&bytes[4..], j) | ((fifths >> j & 1) as u8) << 4)
-    };
-    let each = |size: usize, one: &dyn Fn(&[u8], usize) -> f32| {
-        bytes.chunks_exact(size).flat_map(|block| (0..BLOCK).map(move |j| one(block, j))).collect()
-    };
-    Some(match kind {
-        0 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        1 => bytes.as_chunks::<2>().0.iter().map(|b| half_to(u16::from_le_bytes(*b))).collect(),
-        2 => each(18, &|b, j| (f32::from(nibble(&b[2..], j)) - 8.0) * half(b, 0)),
-        6 => each(22, &|b, j| (five(&b[2..], j) - 16.0) * half(b, 0)),
-        7 => each(24, &|b, j| five(&b[4..], j) * half(b, 0) + half(b, 2)),
-        8 => each(34, &|b, j| f32::from(b[2 + j].cast_signed()) * half(b, 0)),
-        _ => return None,
-    })
-}
-
 fn blocks(values: &[f32], out: &mut Vec<u8>, one: fn(&[f32; BLOCK], &mut Vec<u8>)) {
     let (whole, rest) = values.as_chunks::<BLOCK>();
     debug_assert!(rest.is_empty(), "rows are whole blocks");
@@ -227,6 +204,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::dequantize::decoded;
 
     #[test]
     fn every_half_survives_the_way_to_single_precision_and_back() {

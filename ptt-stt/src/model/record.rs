@@ -2,14 +2,18 @@
 //! found to have them.
 
 use std::fs::{self, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::ModelError;
+use super::file;
 use super::part::{self, Part};
+
+/// Longer than any record by far.
+const MAX_BYTES: u64 = 64 << 10;
 
 /// Where a model's bytes came from, that is, why its hash is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +41,9 @@ pub struct Record {
     /// The file that was last found to have this hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked: Option<Stamp>,
+    /// By which rules; 0 for those before there were numbers.
+    #[serde(default)]
+    pub rules: u32,
 }
 
 /// What identifies the unchanged content of a file without reading it.
@@ -55,6 +62,13 @@ impl Stamp {
     /// The file's size in bytes.
     pub const fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Whether the file was not written to between the two. It may have been renamed, replaced or unlinked, which changes the
+    /// time of its last change of status only.
+    pub fn has_same_content(&self, other: &Self) -> bool {
+        let renamed = Self { changed_s: self.changed_s, changed_ns: self.changed_ns, ..*other };
+        *self == renamed
     }
 }
 
@@ -75,7 +89,7 @@ impl From<&Metadata> for Stamp {
 impl Record {
     /// A record of a file that was not checked yet.
     pub fn new(name: &str, size: u64, sha256: &str, origin: Origin) -> Self {
-        Self { name: name.to_owned(), size, sha256: sha256.to_owned(), origin, checked: None }
+        Self { name: name.to_owned(), size, sha256: sha256.to_owned(), origin, checked: None, rules: 0 }
     }
 
     /// The record beside `model`, if there is one.
@@ -84,13 +98,12 @@ impl Record {
     /// [`ModelError::BadRecord`] when it is there but not readable as one: ignoring it would drop the pin.
     pub fn read(model: &Path) -> Result<Option<Self>, ModelError> {
         let Some(path) = path_of(model) else { return Ok(None) };
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map(Some)
-                .map_err(|e| ModelError::BadRecord { path, what: e.to_string() }),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(ModelError::io("read", &path)(e)),
-        }
+        let Some(file) = file::open_if_there(&path)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(ModelError::io("read", &path))?;
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| ModelError::BadRecord { path, what: e.to_string() })
     }
 
     /// Writes it beside `model`. Does nothing for a file that is not named `ggml-NAME.bin`: foreign folders stay clean.

@@ -1,15 +1,19 @@
 //! Reads a ggml Whisper file as an adversary's: every number in it is compared with what a Whisper model can be, and
-//! with the size of the file, before the engine may see it. No weight is read.
+//! with the size of the file, before the engine may see it. The filter bank and the vocabulary must be Whisper's own.
+//! Weights are read by [`check_with`] only.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
 
-use super::ggml::{F16, F32, MAGIC, bytes_of, weight_type};
+use super::ggml::{F16, F32, MAGIC, block_of, bytes_of, weight_type};
 use super::layout::{Dims, Storage, TEXT_TOKENS, Tensor};
-use super::mel::BINS;
+use super::mel::{self, BINS};
+use super::vocabulary::Fingerprint;
 
 /// The longest token of the published vocabularies has 128 bytes.
 const MAX_TOKEN: u32 = 1_024;
+/// The largest weight of a filter is 0.025; other programs compute them in another order.
+const FILTER_TOLERANCE: f32 = 1e-5;
 /// Before a tensor's dimensions: their number, the name's length and the type.
 const TENSOR_HEAD: u64 = 12;
 
@@ -24,6 +28,16 @@ pub struct Structure {
     pub size: u64,
 }
 
+impl Structure {
+    /// Whether every row of the weights is a whole number of blocks, as ggml needs it.
+    #[must_use]
+    pub fn has_whole_rows(&self) -> bool {
+        // Rows are as long as a layer is wide, or four times that.
+        block_of(self.weights)
+            .is_some_and(|(block, _)| u64::from(self.dims.audio_state).is_multiple_of(block))
+    }
+}
+
 /// Why a file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Unsound {
@@ -33,6 +47,9 @@ pub enum Unsound {
     /// It ends early.
     #[error("it needs {expected} bytes and has {found}")]
     CutShort { expected: u64, found: u64 },
+    /// Its token texts are not Whisper's.
+    #[error("it has another vocabulary than Whisper's")]
+    Vocabulary,
     /// A number in it cannot be.
     #[error("byte {at}: {what}")]
     Malformed { at: u64, what: String },
@@ -45,7 +62,22 @@ pub enum Unsound {
 ///
 /// # Errors
 /// [`Unsound`] says what is wrong first.
-pub fn check<R: Read + Seek>(mut file: R) -> Result<Structure, Unsound> {
+pub fn check<R: Read + Seek>(file: R) -> Result<Structure, Unsound> {
+    check_with(file, |_, _, values| {
+        let length = values.limit().cast_signed();
+        values.get_mut().seek_relative(length).map_err(Unsound::from)
+    })
+}
+
+/// As [`check`], and hands each tensor with its type and a reader of its values to `values`, which has to read or to skip
+/// all of them.
+///
+/// # Errors
+/// As [`check`], and those of `values`.
+pub fn check_with<R: Read + Seek>(
+    mut file: R,
+    mut values: impl FnMut(&Tensor, u32, &mut Take<&mut BufReader<R>>) -> Result<(), Unsound>,
+) -> Result<Structure, Unsound> {
     let size = file.seek(SeekFrom::End(0))?;
     file.rewind()?;
     let mut cursor = Cursor { file: BufReader::with_capacity(64 << 10, file), at: 0, size };
@@ -53,7 +85,7 @@ pub fn check<R: Read + Seek>(mut file: R) -> Result<Structure, Unsound> {
     let (dims, weights) = cursor.head()?;
     cursor.filters(&dims)?;
     cursor.vocabulary(&dims)?;
-    cursor.tensors(&dims, weights)?;
+    cursor.tensors(&dims, weights, &mut values)?;
     Ok(Structure { dims, weights, size })
 }
 
@@ -117,11 +149,11 @@ impl<R: Read + Seek> Cursor<R> {
         if mels != dims.mels || bins as usize != BINS {
             return Err(self.malformed(format!("a filter bank of {mels} x {bins} values")));
         }
-        for _ in 0..mels as usize * BINS {
-            // Every weight of a bank of area-one triangles lies far below 1.
+        for expected in mel::filters(mels as usize) {
             let weight = f32::from_bits(self.u32()?);
-            if !(0.0..1.0).contains(&weight) {
-                return Err(self.malformed(format!("a filter weight of {weight}")));
+            // NaN is near to no number.
+            if weight.is_nan() || (weight - expected).abs() > FILTER_TOLERANCE {
+                return Err(self.malformed(format!("a filter weight of {weight}, Whisper's is {expected}")));
             }
         }
         Ok(())
@@ -133,23 +165,31 @@ impl<R: Read + Seek> Cursor<R> {
         if !(TEXT_TOKENS - 1..=dims.vocab).contains(&count) {
             return Err(self.malformed(format!("a vocabulary of {count} tokens")));
         }
+        let mut found = Fingerprint::default();
         for _ in 0..count {
             let length = self.u32()?;
             if length > MAX_TOKEN {
                 return Err(self.malformed(format!("a token of {length} bytes")));
             }
-            self.skip(u64::from(length))?;
+            let mut token = vec![0; length as usize];
+            self.fill(&mut token)?;
+            found.add(&token);
         }
-        Ok(())
+        if found.is_published(dims.is_multilingual()) { Ok(()) } else { Err(Unsound::Vocabulary) }
     }
 
-    fn tensors(&mut self, dims: &Dims, weights: u32) -> Result<(), Unsound> {
+    fn tensors(
+        &mut self,
+        dims: &Dims,
+        weights: u32,
+        values: &mut impl FnMut(&Tensor, u32, &mut Take<&mut BufReader<R>>) -> Result<(), Unsound>,
+    ) -> Result<(), Unsound> {
         let mut missing = BTreeMap::new();
         let mut end = self.at;
         for tensor in dims.tensors() {
             let kind = stored_as(tensor.storage, weights);
-            let bytes = bytes_of(kind, tensor.row(), tensor.values()).ok_or_else(|| {
-                self.malformed(format!("rows of {} values in weights of type {weights}", tensor.row()))
+            let bytes = bytes_of(kind, tensor.values()).ok_or_else(|| {
+                self.malformed(format!("{} values in weights of type {weights}", tensor.values()))
             })?;
             end += TENSOR_HEAD + 4 * tensor.shape.len() as u64 + tensor.name.len() as u64 + bytes;
             missing.insert(tensor.name.clone(), (tensor, kind, bytes));
@@ -164,19 +204,23 @@ impl<R: Read + Seek> Cursor<R> {
         }
         while !missing.is_empty() {
             let head = (self.u32()?, self.u32()?, self.u32()?);
-            let (tensor, bytes) = self.tensor(head, &missing)?;
-            self.skip(bytes)?;
-            missing.remove(&tensor);
+            let name = self.tensor(head, &missing)?;
+            let (tensor, kind, bytes) = missing.remove(&name).expect("`tensor` found it there");
+            self.room_for(bytes)?;
+            values(&tensor, kind, &mut (&mut self.file).take(bytes)).map_err(|unsound| {
+                if let Unsound::Malformed { what, .. } = unsound { self.malformed(what) } else { unsound }
+            })?;
+            self.at += bytes;
         }
         Ok(())
     }
 
-    /// Reads the rest of a tensor's head; returns its name and the length of its values.
+    /// Reads the rest of a tensor's head; returns its name, which is one of `missing`.
     fn tensor(
         &mut self,
         (rank, name_length, kind): (u32, u32, u32),
         missing: &BTreeMap<String, (Tensor, u32, u64)>,
-    ) -> Result<(String, u64), Unsound> {
+    ) -> Result<String, Unsound> {
         if !(1..=3).contains(&rank) || !(1..=64).contains(&name_length) {
             return Err(
                 self.malformed(format!("a tensor of {rank} dimensions, its name of {name_length} bytes"))
@@ -186,7 +230,7 @@ impl<R: Read + Seek> Cursor<R> {
         shape.reverse();
         let mut name = vec![0; name_length as usize];
         self.fill(&mut name)?;
-        let Some((tensor, expected_kind, bytes)) =
+        let Some((tensor, expected_kind, _)) =
             std::str::from_utf8(&name).ok().and_then(|name| missing.get(name))
         else {
             return Err(self.malformed("a tensor that is not in such a model, or twice".to_owned()));
@@ -197,7 +241,7 @@ impl<R: Read + Seek> Cursor<R> {
                 tensor.name, tensor.shape
             )));
         }
-        Ok((tensor.name.clone(), *bytes))
+        Ok(tensor.name.clone())
     }
 
     fn malformed(&self, what: String) -> Unsound {
@@ -207,15 +251,6 @@ impl<R: Read + Seek> Cursor<R> {
     fn room_for(&self, bytes: u64) -> Result<(), Unsound> {
         let expected = self.at.saturating_add(bytes);
         if expected > self.size { Err(Unsound::CutShort { expected, found: self.size }) } else { Ok(()) }
-    }
-
-    fn skip(&mut self, bytes: u64) -> Result<(), Unsound> {
-        self.room_for(bytes)?;
-        let distance =
-            i64::try_from(bytes).map_err(|_| self.malformed(format!("{bytes} bytes of values")))?;
-        self.file.seek_relative(distance)?;
-        self.at += bytes;
-        Ok(())
     }
 
     fn fill(&mut self, into: &mut [u8]) -> Result<(), Unsound> {

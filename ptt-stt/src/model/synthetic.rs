@@ -24,6 +24,9 @@ pub const DIMS: Dims = Dims {
     mels: 80,
 };
 
+/// SHA-256 of the vocabulary of these files, in which every text is its token's number.
+pub const VOCABULARY: &str = "6211c52cb612872084aa2694cc8bcde24b5e498c3941eba7e417e29bc9e7e2ca";
+
 /// A sound ggml file, and where its heads of tensors lie.
 pub fn ggml_file(weights: Quantization) -> (Vec<u8>, Vec<Range<usize>>) {
     let tokens: Vec<Vec<u8>> = (0..TEXT_TOKENS).map(|id| id.to_string().into_bytes()).collect();

@@ -1,15 +1,78 @@
-//! The vocabulary of a CTranslate2 directory as bytes: GPT-2 writes every byte as one printable character.
+//! Whisper's two vocabularies: how a model's is recognised, and how that of a CTranslate2 directory is read. GPT-2 writes
+//! every byte as one printable character.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use super::error::ModelError;
+use super::file;
 use super::layout::TEXT_TOKENS;
+use super::part::hex;
+
+/// SHA-256 of the published token texts that both vocabularies have, as [`Fingerprint::add`] hashes them: English models.
+const ENGLISH: &str = "7cff19521369c7f5f5ed77ed7b730e7491800afb47d01d341e12b3ca740d8543";
+/// Of the multilingual models, large-v3 included.
+const MULTILINGUAL: &str = "186cc782b0bbf16992f4d892918d1dc26232974a2c9b886d8cbac9fe49febde6";
+/// Text tokens that are hashed. The next one ends a text in English models, and is empty in the others.
+const HASHED: u32 = TEXT_TOKENS - 1;
 
 /// Larger than any known vocabulary file by a factor of four.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// What tells whether a vocabulary is a published one.
+#[derive(Debug, Default)]
+pub struct Fingerprint {
+    hash: Sha256,
+    tokens: u32,
+    /// Whether the token after the hashed ones has a text.
+    extra_text: bool,
+}
+
+impl Fingerprint {
+    /// Takes the text of the next token in.
+    pub fn add(&mut self, token: &[u8]) {
+        if self.tokens < HASHED {
+            self.hash.update((token.len() as u32).to_le_bytes());
+            self.hash.update(token);
+        } else if self.tokens == HASHED {
+            self.extra_text = !token.is_empty();
+        }
+        self.tokens += 1;
+    }
+
+    /// Whether these are the texts of the published English or multilingual vocabulary. Special tokens, which stand for no
+    /// text, do not count.
+    #[must_use]
+    pub fn is_published(&self, multilingual: bool) -> bool {
+        if multilingual && self.extra_text {
+            return false;
+        }
+        let found = hex(&self.hash.clone().finalize());
+        #[cfg(test)]
+        if found == super::synthetic::VOCABULARY {
+            return true;
+        }
+        found == if multilingual { MULTILINGUAL } else { ENGLISH }
+    }
+}
+
+/// Checks that these are the texts of a published vocabulary.
+///
+/// # Errors
+/// When they are not: every text of the model would be wrong.
+pub fn check(directory: &Path, tokens: &[Vec<u8>], multilingual: bool) -> Result<(), ModelError> {
+    let mut found = Fingerprint::default();
+    tokens.iter().for_each(|token| found.add(token));
+    if found.is_published(multilingual) {
+        return Ok(());
+    }
+    let what =
+        "its vocabulary is not Whisper's, so that its texts would be wrong; fetch its files again".to_owned();
+    Err(ModelError::NotImportable { path: directory.to_owned(), what })
+}
 
 /// The bytes of the text tokens, in the order of their ids. Reads `vocabulary.json`, `vocabulary.txt` or
 /// `tokenizer.json`, whichever is there.
@@ -42,11 +105,7 @@ fn not_gpt2(id: usize) -> String {
 
 /// The text of a file that must not be large; `None` when it is not there.
 fn small_file(path: &Path) -> Result<Option<String>, ModelError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(ModelError::io("open", path)(e)),
-    };
+    let Some(file) = file::open_if_there(path)? else { return Ok(None) };
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(ModelError::io("read", path))?;
     let refuse = |what: &str| ModelError::NotImportable { path: path.to_owned(), what: what.to_owned() };

@@ -2,20 +2,18 @@
 //! ggml files that [`crate::model`] writes and checks, in every storage that it knows.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::Path;
 
 use super::bytes::ByteRows;
 use super::matrix::Panels;
 use super::spectrogram::Spectrograph;
 use super::words::Words;
 use crate::SttError;
+use crate::model::CheckedModel;
+use crate::model::dequantize::decoded;
 use crate::model::ggml::bytes_of;
 use crate::model::layout::Dims;
 use crate::model::mel::BINS;
-use crate::model::quantize::decoded;
-use crate::model::structure;
 
 /// A loaded model.
 #[derive(Debug)]
@@ -92,19 +90,17 @@ pub(super) struct ByteLinear {
 }
 
 impl Model {
-    /// Reads the file at `path`, whose structure is checked first.
+    /// Reads a file that was checked.
     ///
     /// # Errors
-    /// [`SttError::Load`] when it is not a model, or cannot be read.
-    pub fn load(path: &Path) -> Result<Self, SttError> {
-        let load = || {
-            let file = File::open(path)?;
-            let dims = structure::check(&file).map_err(io::Error::other)?.dims;
-            Self::read(BufReader::with_capacity(1 << 20, File::open(path)?), dims)
-        };
-        load().map_err(|error: io::Error| {
-            tracing::debug!(path = %path.display(), %error, "model not loaded");
-            SttError::Load { path: path.to_owned() }
+    /// [`SttError::Load`] when it cannot be read, [`SttError::Model`] when it was changed meanwhile.
+    pub fn load(model: &CheckedModel) -> Result<Self, SttError> {
+        let dims = model.structure()?.dims;
+        let loaded = Self::read(BufReader::with_capacity(1 << 20, model.rewound()?), dims);
+        model.unchanged()?;
+        loaded.map_err(|error| {
+            tracing::debug!(path = %model.path().display(), %error, "model not loaded");
+            SttError::Load { path: model.path().to_owned() }
         })
     }
 
@@ -254,7 +250,7 @@ fn tensor(file: &mut impl Read) -> io::Result<(String, Vec<f32>)> {
     let shape = (0..rank).map(|_| u32(file)).collect::<io::Result<Vec<u32>>>()?;
     let name = bytes(file, name as usize)?;
     let count: u64 = shape.iter().map(|&d| u64::from(d)).product();
-    let length = bytes_of(kind, shape.first().copied().unwrap_or(0), count);
+    let length = bytes_of(kind, count);
     let length = length.and_then(|length| usize::try_from(length).ok());
     let stored = bytes(file, length.ok_or_else(|| io::Error::other("a tensor of an unknown type"))?)?;
     let values =
