@@ -2,7 +2,6 @@
 //! it never lets one be removed.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::Command;
 
 use ptt_tests::rig::{needs, workspace};
@@ -54,7 +53,7 @@ fn setup_packages(list: &str, installed: &str, conflicts: &str) -> Run {
         .env("LOG", &log)
         .output()
         .unwrap();
-    let calls = std::fs::read_to_string(Path::new(&log)).unwrap_or_default();
+    let calls = std::fs::read_to_string(&log).unwrap_or_default();
     Run {
         success: output.status.success(),
         said: String::from_utf8_lossy(&output.stderr).into_owned(),

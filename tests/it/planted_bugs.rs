@@ -35,11 +35,9 @@ enum Bug {
 
 /// Why a suite failed; `None` where it passed.
 async fn verdict(suite: impl Future<Output = ()> + 'static) -> Option<String> {
-    let begun = Moment::now();
     let running = actix::spawn(suite);
     let ended = tokio::time::timeout(CAUGHT_WITHIN, running).await;
     let ended = ended.unwrap_or_else(|_| panic!("the suite still runs after {CAUGHT_WITHIN:?}"));
-    println!("ended after {:?}", Moment::now().since(begun));
     let panic = ended.err()?.into_panic();
     let text = panic.downcast_ref::<String>().cloned();
     Some(text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
