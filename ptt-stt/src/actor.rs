@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use ptt_messages::{Moment, Port, Posted, SttCommand, SttEvent};
+use ptt_messages::{Moment, Port, Posted, SttCommand, SttEvent, TakeId};
 
 use crate::engine::{CancelFlag, Threads};
 use crate::strategy::{Effect, Input, JobId, Note, Strategy};
+use crate::stuck::{MOST, StuckEngines};
 use crate::worker::{News, Opener, Order, Report, Worker};
 use crate::{Backend, SttConfig, SttError, metrics};
 
@@ -21,6 +22,11 @@ pub(crate) struct SttActor {
     open: Opener,
     /// Whether decodes use idle cores only.
     idle_cores: bool,
+    stuck: StuckEngines,
+    /// Takes that each made an engine hang that still hangs.
+    hung: Vec<TakeId>,
+    /// How many engines may hang for another one to be loaded for the take that is served.
+    tolerated: usize,
     worker: Worker,
     /// What the worker has, the running one first.
     jobs: Vec<(JobId, CancelFlag, Threads)>,
@@ -30,6 +36,7 @@ impl SttActor {
     pub(crate) fn spawn(
         config: &SttConfig,
         open: Opener,
+        stuck: StuckEngines,
         events: Port<SttEvent>,
     ) -> Result<Port<SttCommand>, SttError> {
         let mut context = Context::new();
@@ -39,9 +46,20 @@ impl SttActor {
         let reports = Port::to(ACTOR, &address);
         // The threads of our own engine do not wait for each other by spinning.
         let idle_cores = config.threads.get() == 0 && config.backend == Backend::Whisper;
-        let worker = Worker::start(1, open.clone(), idle_cores, reports.clone())?;
+        let worker = Worker::start(1, open.clone(), idle_cores, &stuck, reports.clone())?;
         let strategy = Strategy::new(config.policy());
-        context.run(Self { strategy, events, reports, open, idle_cores, worker, jobs: Vec::new() });
+        context.run(Self {
+            strategy,
+            events,
+            reports,
+            open,
+            idle_cores,
+            stuck,
+            hung: Vec::new(),
+            tolerated: MOST,
+            worker,
+            jobs: Vec::new(),
+        });
         Ok(Port::to(ACTOR, &address))
     }
 
@@ -57,7 +75,7 @@ impl SttActor {
             Effect::Decode(assignment) => {
                 let (cancel, threads) = (CancelFlag::default(), Threads::new(assignment.threads));
                 self.jobs.push((assignment.job, cancel.clone(), threads.clone()));
-                self.worker.order(Order::Decode(assignment, cancel, threads));
+                self.worker.order(Order::Decode(assignment, cancel, threads, self.tolerated));
             }
             Effect::Hurry(job, number) => {
                 if let Some((.., threads)) = self.jobs.iter().find(|(known, ..)| *known == job) {
@@ -82,6 +100,23 @@ impl SttActor {
         }
     }
 
+    /// A take that made an engine hang gets no other one while that still hangs: it would hang as well, and no engine would be
+    /// left for other takes.
+    fn serve(&mut self, take: TakeId) {
+        if self.stuck.is_empty() {
+            self.hung.clear();
+        }
+        self.tolerated = if self.hung.contains(&take) { 0 } else { MOST };
+    }
+
+    fn overdue(&mut self, take: TakeId, attempt: u32) {
+        let worker = self.worker.number;
+        self.step(Input::Overdue { take, attempt });
+        if self.worker.number != worker {
+            self.hung.push(take);
+        }
+    }
+
     fn renew(&mut self) {
         for (_, cancel, _) in self.jobs.drain(..) {
             cancel.set();
@@ -90,9 +125,13 @@ impl SttActor {
             // A fresh one would load as well, from the beginning and beside it.
             return;
         }
-        match Worker::start(self.worker.number + 1, self.open.clone(), self.idle_cores, self.reports.clone())
-        {
+        let (number, open) = (self.worker.number + 1, self.open.clone());
+        match Worker::start(number, open, self.idle_cores, &self.stuck, self.reports.clone()) {
             Ok(fresh) => {
+                tracing::warn!(
+                    worker = self.worker.number,
+                    "the engine did not end in time; it is left behind"
+                );
                 self.worker = fresh;
                 ::metrics::gauge!(metrics::MODEL_RESIDENT).set(0.0);
                 ::metrics::counter!(metrics::WORKER_RESTARTS_TOTAL).increment(1);
@@ -113,12 +152,16 @@ impl Handler<Posted<SttCommand>> for SttActor {
         match message.open(ACTOR) {
             SttCommand::Load => self.worker.order(Order::Load),
             SttCommand::Unload => self.worker.order(Order::Unload),
-            SttCommand::Hear { segment, profile } => self.step(Input::Hear(segment, profile)),
+            SttCommand::Hear { segment, profile } => {
+                self.serve(segment.id.take);
+                self.step(Input::Hear(segment, profile));
+            }
             SttCommand::SpeechResumed { take, index } => self.step(Input::SpeechResumed { take, index }),
             SttCommand::Transcribe { tail, profile, attempt, deadline } => {
                 let take = tail.id.take;
+                self.serve(take);
                 self.step(Input::Transcribe { tail, profile, attempt, deadline });
-                ctx.run_later(deadline + GRACE, move |actor, _| actor.step(Input::Overdue { take, attempt }));
+                ctx.run_later(deadline + GRACE, move |actor, _| actor.overdue(take, attempt));
             }
             SttCommand::Abort { take } => self.step(Input::Abort { take }),
         }
@@ -161,16 +204,17 @@ impl Handler<Posted<Report>> for SttActor {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Arc, Condvar, Mutex};
 
     use ptt_messages::{
-        Clip, FaultKind, Profile, Segment, SegmentId, SegmentState, TakeId, TextPath, Within,
+        Clip, FaultKind, Profile, Segment, SegmentId, SegmentState, TextPath, Transcript, Within,
     };
     use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
     use super::*;
     use crate::Backend;
     use crate::engine::CannedStep::{self, Fail, Hang, Panic};
+    use crate::engine::{DecodeRequest, Decoded, Engine};
 
     /// Forwards what it is told.
     struct Probe(UnboundedSender<SttEvent>);
@@ -273,7 +317,7 @@ mod tests {
             stt.post(transcribe(2, 0, 1, 5_000));
             match step {
                 Panic => assert_eq!(fault(&mut told).await, FaultKind::Broken),
-                CannedStep::Ok | Fail | Hang => {
+                CannedStep::Ok | Fail | Hang | CannedStep::Stuck => {
                     assert_eq!(text(&mut told).await, (2, "One.".to_owned(), TextPath::Tail));
                 }
             }
@@ -303,7 +347,7 @@ mod tests {
             let _ = held.lock().unwrap().recv();
             crate::engine::open(&canned)
         });
-        let stt = SttActor::spawn(&config, open, events).unwrap();
+        let stt = SttActor::spawn(&config, open, StuckEngines::default(), events).unwrap();
         stt.post(transcribe(1, 0, 1, 10));
         assert_eq!(fault(&mut told).await, FaultKind::Timeout);
         stt.post(transcribe(1, 0, 2, 60_000));
@@ -321,6 +365,62 @@ mod tests {
         stt.post(SttCommand::Abort { take: TakeId(1) });
         stt.post(transcribe(2, 0, 1, 60_000));
         assert_eq!(text(&mut told).await, (2, "One.".to_owned(), TextPath::Tail));
+    }
+
+    /// Ends no decode before its gate is open, whatever it is told.
+    struct Deaf(Arc<(Mutex<bool>, Condvar)>);
+
+    impl Engine for Deaf {
+        fn name(&self) -> &'static str {
+            "deaf"
+        }
+
+        fn decode(&mut self, _: &Clip, _: &DecodeRequest, _: &CancelFlag) -> Result<Decoded, SttError> {
+            let (open, opened) = &*self.0;
+            drop(opened.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
+            Ok(Decoded { text: Transcript::new("At last."), ..Decoded::default() })
+        }
+    }
+
+    #[actix::test]
+    async fn few_engines_are_left_behind_and_a_take_is_none_of_many_that_hang() {
+        let (sender, mut told) = unbounded_channel();
+        let events = Port::to("probe", &Probe(sender).start());
+        let gate = Arc::new((Mutex::new(false), Condvar::new()));
+        let loads = Arc::new(AtomicUsize::new(0));
+        let (for_engines, counted) = (Arc::clone(&gate), Arc::clone(&loads));
+        let open: Opener = Arc::new(move || {
+            counted.fetch_add(1, SeqCst);
+            Ok(Box::new(Deaf(Arc::clone(&for_engines))))
+        });
+        let stuck = StuckEngines::default();
+        let config = SttConfig { backend: Backend::Canned, ..SttConfig::default() };
+        let stt = SttActor::spawn(&config, open, stuck.clone(), events).unwrap();
+        stt.post(transcribe(1, 0, 1, 10));
+        assert_eq!(fault(&mut told).await, FaultKind::Timeout);
+        // The same audio hangs again: it gets no other engine, another take does.
+        stt.post(transcribe(1, 0, 2, 60_000));
+        assert_eq!((fault(&mut told).await, loads.load(SeqCst)), (FaultKind::Broken, 1));
+        stt.post(transcribe(2, 0, 1, 10));
+        assert_eq!((fault(&mut told).await, loads.load(SeqCst)), (FaultKind::Timeout, 2));
+        for take in 3..6 {
+            stt.post(transcribe(take, 0, 1, 60_000));
+            let refused = loop {
+                if let SttEvent::Failed { fault, .. } = told.recv().await.expect("the actor lives") {
+                    break fault;
+                }
+            };
+            assert_eq!(refused.kind, FaultKind::Broken);
+            assert!(refused.message.contains("2 left behind"), "{refused}");
+        }
+        stt.post(SttCommand::Load);
+        assert_eq!((fault(&mut told).await, loads.load(SeqCst)), (FaultKind::Broken, 2));
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        stuck.wait_for_room(0, Duration::from_secs(10)).unwrap();
+        stt.post(transcribe(1, 0, 3, 60_000));
+        assert_eq!(text(&mut told).await, (1, "At last.".to_owned(), TextPath::Tail));
+        assert_eq!(loads.load(SeqCst), 3);
     }
 
     #[actix::test]

@@ -58,6 +58,15 @@ pub enum SttError {
     /// The engine panicked; it is made anew for the next decode.
     #[error("the engine crashed in a decode and is made anew; the audio is kept, try again")]
     Crashed,
+    /// Too many engines neither ended nor listened; each still has its model.
+    #[error(
+        "the engine hangs ({number} left behind), so that none is loaded for this take; its audio is kept until that ends or \
+         ptt-app is restarted"
+    )]
+    Stuck {
+        /// How many.
+        number: usize,
+    },
     /// The decode took longer than it may.
     #[error(
         "the engine took longer than {limit:.1?}; the audio is kept, try again or choose a smaller model in `stt.model`"
@@ -89,6 +98,7 @@ impl SttError {
             Self::State
             | Self::Decode { .. }
             | Self::Crashed
+            | Self::Stuck { .. }
             | Self::Cancelled
             | Self::Scripted
             | Self::Thread(_) => FaultKind::Broken,

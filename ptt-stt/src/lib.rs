@@ -20,10 +20,11 @@ pub mod metrics;
 pub mod model;
 pub mod second_look;
 pub mod strategy;
+mod stuck;
 pub mod trim;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ptt_messages::{Port, SttCommand, SttEvent};
 
@@ -31,6 +32,7 @@ pub use config::{ProfileSpeech, SttConfig};
 pub use engine::Backend;
 pub use error::SttError;
 pub use strategy::StrategyKind;
+use stuck::StuckEngines;
 
 /// Starts the actor on the current arbiter, and its worker thread. The model is loaded at the first
 /// [`SttCommand::Load`], or at the first decode.
@@ -41,5 +43,7 @@ pub fn spawn(config: &SttConfig, events: Port<SttEvent>) -> Result<Port<SttComma
     engine::check_languages(config)?;
     metrics::describe();
     let for_engine = config.clone();
-    actor::SttActor::spawn(config, Arc::new(move || engine::open(&for_engine)), events)
+    // Of the process and not of this actor: a daemon that is configured anew has another one.
+    static STUCK: LazyLock<StuckEngines> = LazyLock::new(StuckEngines::default);
+    actor::SttActor::spawn(config, Arc::new(move || engine::open(&for_engine)), STUCK.clone(), events)
 }

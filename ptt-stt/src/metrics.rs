@@ -25,6 +25,8 @@ pub const COMMITS_TOTAL: &str = "ptt_stt_commits_total";
 pub const ABORTS_TOTAL: &str = "ptt_stt_aborts_total";
 /// Counter of workers that were given up for a fresh one.
 pub const WORKER_RESTARTS_TOTAL: &str = "ptt_stt_worker_restarts_total";
+/// Gauge of the engines that hang: left behind in the middle of a load or a decode, with their models.
+pub const STUCK_ENGINES: &str = "ptt_stt_stuck_engines";
 /// Counter of segments that a take should have had and that never arrived.
 pub const SEGMENTS_MISSING_TOTAL: &str = "ptt_stt_segments_missing_total";
 /// Histogram of the time a model takes to be loaded and warmed up.
@@ -51,6 +53,7 @@ pub fn describe() {
     describe_counter!(COMMITS_TOTAL, Unit::Count, "Segments committed");
     describe_counter!(ABORTS_TOTAL, Unit::Count, "Background decodes stopped");
     describe_counter!(WORKER_RESTARTS_TOTAL, Unit::Count, "Workers given up for a fresh one");
+    describe_gauge!(STUCK_ENGINES, Unit::Count, "Engines that hang and were left behind with their models");
     describe_counter!(SEGMENTS_MISSING_TOTAL, Unit::Count, "Segments that never arrived");
     describe_histogram!(LOAD_SECONDS, Unit::Seconds, "Time to load and warm up a model");
     describe_gauge!(MODEL_RESIDENT, "Whether a model is resident");
@@ -63,6 +66,8 @@ pub fn describe() {
     }
     gauge!(MODEL_RESIDENT).set(0.0);
     gauge!(QUEUE_DEPTH).set(0.0);
+    // Those of an earlier actor may still hang.
+    gauge!(STUCK_ENGINES).increment(0.0);
 }
 
 /// Counts what the strategy noted.
@@ -75,6 +80,11 @@ pub(crate) fn note(note: Note) {
         Note::Wasted(cpu) => histogram!(BACKGROUND_SECONDS, "use" => "wasted").record(cpu),
         Note::Missing(segments) => counter!(SEGMENTS_MISSING_TOTAL).increment(segments.into()),
     }
+}
+
+/// So many engines hang now.
+pub(crate) fn stuck_engines(number: usize) {
+    gauge!(STUCK_ENGINES).set(number as f64);
 }
 
 /// One decode that came to an end by itself.

@@ -1,7 +1,8 @@
 //! The one thread that has the engine. Orders in, reports out; what to order is decided in [`crate::strategy`].
 //!
 //! An engine that panics is dropped and made anew for the next decode. One that does not come back is given up together
-//! with its thread: dropping a [`Worker`] ends the thread when its decode ends, and not before.
+//! with its thread: dropping a [`Worker`] ends the thread when its decode ends, and not before. How many may be left behind
+//! like that is bounded in [`crate::stuck`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,9 +19,18 @@ use crate::cores;
 use crate::engine::{CancelFlag, DecodeRequest, Decoded, Engine, Threads};
 use crate::metrics;
 use crate::strategy::{Assignment, Done, Failure};
+use crate::stuck::{self, Life, StuckEngines};
 
 /// How long a load may take before it is thought to hang: a large model from a slow disk takes a minute.
 const LOAD_PATIENCE: Duration = Duration::from_secs(180);
+
+/// How long a load waits for engines that were left behind to end, where another one may hang: they end within a piece of their
+/// work, if they end at all.
+const STUCK_PATIENCE: Duration = Duration::from_millis(500);
+/// How long, where none may: on a busy machine the engine of the attempt before was perhaps only slow.
+const REPEAT_PATIENCE: Duration = Duration::from_secs(5);
+/// How often a load that waits looks whether anybody waits for it.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Makes an engine: loaded and warm.
 pub(crate) type Opener = Arc<dyn Fn() -> Result<Box<dyn Engine>, SttError> + Send + Sync>;
@@ -29,7 +39,8 @@ pub(crate) type Opener = Arc<dyn Fn() -> Result<Box<dyn Engine>, SttError> + Sen
 pub(crate) enum Order {
     Load,
     Unload,
-    Decode(Assignment, CancelFlag, Threads),
+    /// With the number of engines that may hang for another one to be loaded for it.
+    Decode(Assignment, CancelFlag, Threads, usize),
 }
 
 /// What a worker tells, with the number of the worker.
@@ -60,24 +71,34 @@ pub(crate) struct Worker {
     orders: Sender<Order>,
     pub(crate) number: u64,
     load: Load,
+    life: Life,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.life.leave();
+    }
 }
 
 impl Worker {
-    /// Starts a thread that has no engine yet, whose decodes may use idle cores only.
+    /// Starts a thread that has no engine yet, whose decodes may use idle cores only. While too many engines are left behind, it
+    /// loads none.
     pub(crate) fn start(
         number: u64,
         open: Opener,
         idle_cores: bool,
+        stuck: &StuckEngines,
         reports: Port<Report>,
     ) -> Result<Self, SttError> {
         let (orders, inbox) = mpsc::channel();
-        let load = Load::default();
-        let desk = Desk { number, open, idle_cores, reports, load: load.clone(), engine: None };
+        let (load, life) = (Load::default(), Life::new(stuck));
+        let (for_desk, alive) = (load.clone(), life.clone());
+        let desk = Desk { number, open, idle_cores, reports, load: for_desk, life: alive, engine: None };
         thread::Builder::new()
             .name(format!("ptt-stt-{number}"))
             .spawn(move || desk.work(&inbox))
             .map_err(SttError::Thread)?;
-        Ok(Self { orders, number, load })
+        Ok(Self { orders, number, load, life })
     }
 
     /// Gives an order. The thread ends only with this handle, so it arrives.
@@ -112,13 +133,38 @@ impl Load {
     }
 }
 
+/// For whom an engine is loaded.
+struct Claim {
+    /// How many engines may hang.
+    tolerated: usize,
+    /// When it is of no use any more.
+    until: Moment,
+    cancel: CancelFlag,
+}
+
+impl Claim {
+    /// Of the next take, whichever it is.
+    fn of_nobody() -> Self {
+        let until = Moment::now() + STUCK_PATIENCE;
+        Self { tolerated: stuck::MOST, until, cancel: CancelFlag::default() }
+    }
+}
+
 struct Desk {
     number: u64,
     open: Opener,
     idle_cores: bool,
     reports: Port<Report>,
     load: Load,
+    life: Life,
     engine: Option<Box<dyn Engine>>,
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.unload();
+        self.life.over();
+    }
 }
 
 impl Desk {
@@ -128,26 +174,39 @@ impl Desk {
             tracing::debug!(%error, "the engine's threads have ordinary slices");
         }
         for order in inbox {
+            if !self.life.begins() {
+                return;
+            }
             let news = match order {
-                Order::Load => News::Loaded(self.load().map_err(|error| Fault::from(&error))),
+                Order::Load => {
+                    News::Loaded(self.load(&Claim::of_nobody()).map_err(|error| Fault::from(&error)))
+                }
                 Order::Unload => {
-                    self.engine = None;
+                    self.unload();
                     News::Unloaded
                 }
-                Order::Decode(job, cancel, threads) => News::Done(self.decode(job, &cancel, threads)),
+                Order::Decode(job, cancel, threads, tolerated) => {
+                    News::Done(self.decode(job, &cancel, threads, tolerated))
+                }
             };
+            self.life.ends();
             self.report(news);
         }
+    }
+
+    fn unload(&mut self) {
+        self.engine = None;
     }
 
     fn report(&self, news: News) {
         self.reports.post_patiently(Report { worker: self.number, news });
     }
 
-    fn load(&mut self) -> Result<Loaded, SttError> {
+    fn load(&mut self, claim: &Claim) -> Result<Loaded, SttError> {
         if let Some(engine) = &self.engine {
             return Ok(Loaded { model: engine.name().to_owned(), took: Duration::ZERO });
         }
+        self.wait_for_room(claim)?;
         let began = Moment::now();
         self.load.begins(began);
         let opened = catch_unwind(AssertUnwindSafe(|| (self.open)())).unwrap_or(Err(SttError::Crashed));
@@ -158,13 +217,27 @@ impl Desk {
         Ok(Loaded { model, took: Moment::now().since(began) })
     }
 
-    fn decode(&mut self, job: Assignment, cancel: &CancelFlag, threads: Threads) -> Done {
+    fn wait_for_room(&self, claim: &Claim) -> Result<(), SttError> {
+        let patience = if claim.tolerated < stuck::MOST { REPEAT_PATIENCE } else { STUCK_PATIENCE };
+        let end = claim.until.min(Moment::now() + patience);
+        loop {
+            match self.life.stuck().wait_for_room(claim.tolerated, LOOK) {
+                Ok(()) => return Ok(()),
+                Err(_) if claim.cancel.is_set() => return Err(SttError::Cancelled),
+                Err(number) if Moment::now() >= end => return Err(SttError::Stuck { number }),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn decode(&mut self, job: Assignment, cancel: &CancelFlag, threads: Threads, tolerated: usize) -> Done {
         let began = Moment::now();
         let mut cpu = Duration::ZERO;
         let threads = if self.idle_cores { Threads::new(cores::idle(job.threads)) } else { threads };
+        let claim = Claim { tolerated, until: job.deadline, cancel: cancel.clone() };
         let result = match cancel.is_set() {
             true => Err(SttError::Cancelled),
-            false => self.with_engine(|engine| {
+            false => self.with_engine(&claim, |engine| {
                 let (result, spent) = timed(engine, &job, threads, cancel);
                 cpu = spent;
                 result
@@ -195,10 +268,11 @@ impl Desk {
     /// Loads an engine if there is none. It is out of its slot while it works, so that a panic leaves none behind.
     fn with_engine(
         &mut self,
+        claim: &Claim,
         work: impl FnOnce(&mut dyn Engine) -> Result<Decoded, SttError>,
     ) -> Result<Decoded, SttError> {
         if self.engine.is_none() {
-            let loaded = self.load()?;
+            let loaded = self.load(claim)?;
             self.report(News::Loaded(Ok(loaded)));
         }
         let mut engine = self.engine.take().expect("it was loaded above");

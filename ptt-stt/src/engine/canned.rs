@@ -1,6 +1,6 @@
 //! An engine without a model: prepared texts, a prepared delay, prepared faults.
 
-use std::thread::sleep;
+use std::thread::{park, sleep};
 use std::time::Duration;
 
 use ptt_messages::{Clip, Moment, Transcript};
@@ -21,6 +21,8 @@ pub enum CannedStep {
     Hang,
     /// Panics.
     Panic,
+    /// Never ends, whatever it is told.
+    Stuck,
 }
 
 /// How often a waiting decode looks at its flag.
@@ -63,6 +65,11 @@ impl Engine for CannedEngine {
     ) -> Result<Decoded, SttError> {
         let began = Moment::now();
         let step = self.script.next().unwrap_or(CannedStep::Ok);
+        if step == CannedStep::Stuck {
+            loop {
+                park();
+            }
+        }
         loop {
             let now = Moment::now();
             if cancel.is_set() {
@@ -80,7 +87,7 @@ impl Engine for CannedEngine {
         match step {
             CannedStep::Fail => return Err(SttError::Scripted),
             CannedStep::Panic => panic!("the canned engine panics because its script says so"),
-            CannedStep::Ok | CannedStep::Hang => {}
+            CannedStep::Ok | CannedStep::Hang | CannedStep::Stuck => {}
         }
         let text = match self.texts.len() {
             0 => String::new(),
