@@ -107,6 +107,8 @@ pub fn main_with(
     args: impl IntoIterator<Item = OsString>,
     customise: impl Fn(AppBuilder) -> AppBuilder + Clone + 'static,
 ) -> ExitCode {
+    // Before any thread, so that a model that is unloaded leaves nothing in other heaps.
+    ptt_stt::memory::use_one_heap();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {

@@ -16,6 +16,7 @@ pub mod cores;
 pub mod engine;
 mod error;
 pub mod join;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod second_look;

@@ -17,6 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::SttError;
 use crate::cores;
 use crate::engine::{CancelFlag, DecodeRequest, Decoded, Engine, Threads};
+use crate::memory;
 use crate::metrics;
 use crate::strategy::{Assignment, Done, Failure};
 use crate::stuck::{self, Life, StuckEngines};
@@ -195,7 +196,9 @@ impl Desk {
     }
 
     fn unload(&mut self) {
-        self.engine = None;
+        if self.engine.take().is_some() {
+            memory::give_back();
+        }
     }
 
     fn report(&self, news: News) {
@@ -281,7 +284,10 @@ impl Desk {
                 self.engine = Some(engine);
                 result
             }
-            Err(_) => Err(SttError::Crashed),
+            Err(_) => {
+                memory::give_back();
+                Err(SttError::Crashed)
+            }
         }
     }
 }

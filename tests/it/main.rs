@@ -25,6 +25,7 @@ mod kernel_usb;
 mod keyboard;
 mod levels;
 mod metrics;
+mod models;
 mod output;
 mod packages;
 mod pipeline;

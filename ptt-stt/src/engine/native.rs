@@ -35,7 +35,7 @@ use super::limits::{
 use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine, Threads};
 use crate::context::{FRAME_SAMPLES, FULL_FRAMES, LONGEST_CLIP_SAMPLES};
 use crate::model::{self, CheckedModel};
-use crate::{SttConfig, SttError};
+use crate::{SttConfig, SttError, memory};
 
 /// Of the positions in the silence so many in a row are computed...
 const TOGETHER: usize = 8;
@@ -74,6 +74,8 @@ impl NativeEngine {
     pub fn load(model: &CheckedModel, language: &str, threads: usize) -> Result<Self, SttError> {
         let name = model_name(model.path());
         let model = Model::load(model)?;
+        // What was only needed to build the weights is larger than they are.
+        memory::give_back();
         let language = place(Language::choose(language, &name, model.words.multilingual())?);
         let detected = None;
         let pool = Pool::new(threads).map_err(SttError::Thread)?;
@@ -172,6 +174,13 @@ struct Written {
     logprob: f64,
     no_speech_prob: f32,
     ending: Ending,
+}
+
+impl Drop for NativeEngine {
+    fn drop(&mut self) {
+        // Of the thread that decoded; the helpers' is freed with them.
+        crew::forget_memory();
+    }
 }
 
 impl Engine for NativeEngine {

@@ -35,6 +35,11 @@ thread_local! {
     static MEMORY: RefCell<Memory> = RefCell::default();
 }
 
+/// Frees what the calling thread keeps to work in.
+pub fn forget_memory() {
+    MEMORY.take();
+}
+
 impl<'a> Crew<'a> {
     /// As many of the pool's as `threads` says at the time, or the thread that asks alone. When `over` says so, nobody waits
     /// for what they do.
