@@ -35,6 +35,9 @@ pub struct Status {
     /// Takes whose text was handed out and has not reached its sink.
     #[serde(default)]
     pub undelivered: Vec<TakeId>,
+    /// Codes of the languages that were detected in the last take in which any was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub languages: Vec<String>,
     /// Of the last take with a text.
     pub last: Option<LastText>,
     /// What the user could improve, for as long as the daemon runs.
@@ -193,7 +196,9 @@ impl Status {
                 self.microphone.clone_from(what)
             }
             ControllerEvent::Part { component: Component::Stt, what } => self.model.clone_from(what),
+            ControllerEvent::Languages { languages, .. } => self.languages.clone_from(languages),
             ControllerEvent::Part { .. }
+            | ControllerEvent::Discarded { .. }
             | ControllerEvent::Stage { .. }
             | ControllerEvent::Partial { .. } => {}
         }

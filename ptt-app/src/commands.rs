@@ -86,6 +86,8 @@ pub(crate) fn outcome_of_one_take(events: &Receiver<ControllerEvent>) -> Option<
             | ControllerEvent::Stage { .. }
             | ControllerEvent::Partial { .. }
             | ControllerEvent::Hint { .. }
+            | ControllerEvent::Languages { .. }
+            | ControllerEvent::Discarded { .. }
             | ControllerEvent::Part { .. }
             | ControllerEvent::Delivered { .. }
             | ControllerEvent::Withdrawn { .. }

@@ -177,6 +177,12 @@ impl Controller {
             ControllerEvent::Withdrawn { take } => {
                 info!(take = take.0, "withdrawn before it was out; `ptt-app retry` puts it out");
             }
+            ControllerEvent::Languages { take, languages } => {
+                info!(take = take.0, languages = languages.join(","), "spoken");
+            }
+            ControllerEvent::Discarded { take } => {
+                info!(take = take.0, "words were left out as noise; `ptt-app retry` puts them out");
+            }
             ControllerEvent::Part { component, what: Some(what) } => {
                 info!(component = component.label(), what, "ready")
             }

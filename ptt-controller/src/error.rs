@@ -38,6 +38,9 @@ pub enum ControllerError {
         "{0} takes are waiting already, this press was not recorded; wait for their texts and press again"
     )]
     TooManyPresses(usize),
+    /// The engine did not come to the end of what was said.
+    #[error("a part of what was said could not be understood")]
+    Incomplete,
     /// Nothing failed or was cancelled lately.
     #[error("there is nothing to try again: every text was delivered")]
     NothingToRetry,
@@ -52,6 +55,7 @@ impl ControllerError {
     pub const fn kind(&self) -> FaultKind {
         match self {
             Self::NotStarted(_) | Self::TooLong(_) | Self::NoAudio(_) | Self::NoText(_) => FaultKind::Timeout,
+            Self::Incomplete => FaultKind::Broken,
             Self::DeadMicrophone | Self::QuietMicrophone | Self::NothingToRetry => FaultKind::Gone,
             Self::TooManyPresses(_) | Self::TakeRunning => FaultKind::Busy,
         }

@@ -11,11 +11,12 @@
 //!   Audio that was already in `processing` can be brought back for a while; a text that still waits to go out is
 //!   withdrawn and kept.
 //! * A take's profile is fixed when it begins and goes with it everywhere, also into a retry.
-//! * A retry puts out all undelivered texts again, under their takes; where there are none, it transcribes the newest
-//!   kept audio again, as a new take with an outcome of its own.
+//! * A retry puts out all undelivered texts again, under their takes; where there are none, what is newer: the words that were
+//!   left out of a text, or kept audio, which is transcribed again as a new take with an outcome of its own.
 
 pub mod diagram;
 mod effect;
+mod ending;
 mod finished;
 mod gesture;
 mod handover;
@@ -31,8 +32,8 @@ use std::collections::VecDeque;
 use ptt_messages::{
     Chime, Component, ControllerCommand as C, ControllerEvent, Fault, FeedbackCommand, FeedbackEvent as F,
     KeyboardCommand, KeyboardEvent as K, Moment, Outcome, OutputCommand, OutputEvent as O, Profile,
-    RecorderCommand, RecorderEvent as Rec, ResourceCommand, ResourceEvent as Res, Segment, StateName,
-    SttCommand, SttEvent as Stt, TakeId,
+    RecorderCommand, RecorderEvent as Rec, Remarks, ResourceCommand, ResourceEvent as Res, Segment,
+    StateName, SttCommand, SttEvent as Stt, TakeId,
 };
 
 pub use effect::{Effect, Effects, Move, Timer, TimerKind};
@@ -269,19 +270,14 @@ impl Machine {
             (S::Processing(job), I::Stt(Stt::Complete { take, text, path, timing }))
                 if take == job.audio.take =>
             {
-                if text.is_empty() {
-                    return finish(take, Outcome::Empty, out);
+                self.completed(policy, job, (text, path, timing), now, out)
+            }
+            (S::Processing(mut job), I::Stt(Stt::Remarks { take, remarks })) if take == job.audio.take => {
+                if !remarks.languages.is_empty() {
+                    out.push(ControllerEvent::Languages { take, languages: remarks.languages.clone() });
                 }
-                let release_to_text = now.since(job.release);
-                let profile = job.audio.profile;
-                self.hand_out(Sent { take, profile, text: text.clone(), begun: job.pressed }, out);
-                out.push(ControllerEvent::Text { take, text, path, release_to_text, timing });
-                out.play(take, Chime::Done, job.release);
-                if policy.once {
-                    self.enabled = false;
-                    self.forget_remembered(Moment::from_nanos(u64::MAX), out);
-                }
-                finish(take, Outcome::Text, out)
+                job.remarks = remarks;
+                S::Processing(job)
             }
             // Processing error recovery.
             (S::Processing(job), I::Stt(Stt::Failed { take: Some(id), fault })) if id == job.audio.take => {
@@ -423,44 +419,6 @@ impl Machine {
         Take::new(self.last, gesture)
     }
 
-    fn engine_failed(
-        &mut self,
-        policy: &Policy,
-        mut job: Job,
-        fault: Fault,
-        now: Moment,
-        out: &mut Effects,
-    ) -> S {
-        if job.attempt <= policy.retries && fault.kind.worth_retrying() {
-            out.fault(Some(job.audio.take), fault);
-            job.attempt += 1;
-            return transcribe(policy, job, out);
-        }
-        self.salvage(job.audio.take, Some(job.audio), fault, now, out)
-    }
-
-    /// Ends a take that failed with its audio kept, as far as there is any.
-    fn salvage(
-        &mut self,
-        take: TakeId,
-        audio: Option<Audio>,
-        fault: Fault,
-        now: Moment,
-        out: &mut Effects,
-    ) -> S {
-        out.push(SttCommand::Abort { take });
-        out.play(take, Chime::Error, now);
-        let kept = audio.is_some();
-        if kept {
-            self.kept.salvaged = audio;
-            let message = format!("{}; the audio is kept, `ptt-app retry` tries again", fault.message);
-            out.fault(Some(take), Fault { message, ..fault });
-        } else {
-            out.fault(Some(take), fault);
-        }
-        finish(take, Outcome::Salvaged, out)
-    }
-
     fn hand_out(&mut self, sent: Sent, out: &mut Effects) {
         if self.on_the_way.len() == ON_THE_WAY {
             self.on_the_way.pop_front();
@@ -489,29 +447,6 @@ impl Machine {
                 out.push(ControllerEvent::Withdrawn { take });
             }
         }
-    }
-
-    fn retry(&mut self, policy: &Policy, now: Moment, resting: S, out: &mut Effects) -> S {
-        let texts = std::mem::take(&mut self.kept.texts);
-        if !texts.is_empty() {
-            for text in texts {
-                self.hand_out(Sent { begun: now, ..text }, out);
-            }
-            return resting;
-        }
-        let Some(audio) = self.kept.audio() else {
-            out.fault(None, ControllerError::NothingToRetry);
-            return resting;
-        };
-        let take = self.new_take(Gesture::over(now, audio.profile));
-        let audio = audio.under(take.id);
-        // No microphone is wanted here; the lease tells the resource manager that the model is in use.
-        out.push(ResourceCommand::Acquire { take: take.id });
-        tell_profile(&take, out);
-        for segment in &audio.heard {
-            out.push(SttCommand::Hear { segment: segment.clone(), profile: audio.profile });
-        }
-        transcribe(policy, Job { pressed: now, release: now, audio, attempt: 1 }, out)
     }
 }
 

@@ -153,6 +153,18 @@ pub enum ControllerEvent {
         /// May change.
         tentative: Transcript,
     },
+    /// The languages in which a take was spoken, where they were detected.
+    Languages {
+        /// The take.
+        take: TakeId,
+        /// Their codes, in the order in which they came.
+        languages: Vec<String>,
+    },
+    /// Words of a take were understood and left out of its text; they are kept for a retry.
+    Discarded {
+        /// The take.
+        take: TakeId,
+    },
     /// A take's text is there and was handed to the output.
     Text {
         /// The take.

@@ -36,7 +36,7 @@ pub use recorder::{RecorderCommand, RecorderEvent, TakeSummary};
 pub use resources::{ResourceCommand, ResourceEvent};
 pub use segment::{Segment, SegmentId, SegmentState};
 pub use stage::Stage;
-pub use stt::{SttCommand, SttEvent, SttTiming, TextPath};
+pub use stt::{Remarks, SttCommand, SttEvent, SttTiming, TextPath};
 pub use take::TakeId;
 pub use transcript::Transcript;
 pub use within::{OutOfRange, Within};

@@ -33,10 +33,23 @@ pub enum SttEvent {
     Unloaded,
     /// The text so far: what will not change, and what may.
     Partial { take: TakeId, committed: Transcript, tentative: Transcript },
+    /// What is to be told about a take's text, right before it; not sent where there is nothing.
+    Remarks { take: TakeId, remarks: Remarks },
     /// The text of the whole take. Empty when nothing was said.
     Complete { take: TakeId, text: Transcript, path: TextPath, timing: SttTiming },
     /// No text: of a take, or of loading (`None`).
     Failed { take: Option<TakeId>, fault: Fault },
+}
+
+/// What is to be told about a take's text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remarks {
+    /// Codes of the languages that were detected, in the order in which they came.
+    pub languages: Vec<String>,
+    /// Words that were understood and left out of the text, because they may be none.
+    pub discarded: Option<Transcript>,
+    /// Speech of the take has no text.
+    pub incomplete: bool,
 }
 
 /// How the text of a take came about. Also the label `path` of `ptt_release_to_text_seconds`.

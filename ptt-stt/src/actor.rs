@@ -268,7 +268,7 @@ mod tests {
                 SttEvent::Complete { take, text, path, .. } => {
                     return (take.0, text.reveal().to_owned(), path);
                 }
-                SttEvent::Ready { .. } | SttEvent::Partial { .. } => {}
+                SttEvent::Ready { .. } | SttEvent::Partial { .. } | SttEvent::Remarks { .. } => {}
                 other @ (SttEvent::Unloaded | SttEvent::Failed { .. }) => panic!("{other:?}"),
             }
         }

@@ -104,6 +104,8 @@ fn shown(event: &ControllerEvent, began: Moment) -> Option<String> {
         ControllerEvent::Stage { .. }
         | ControllerEvent::Profile { .. }
         | ControllerEvent::Partial { .. }
+        | ControllerEvent::Languages { .. }
+        | ControllerEvent::Discarded { .. }
         | ControllerEvent::Part { .. }
         | ControllerEvent::Ended { .. }
         | ControllerEvent::Delivered { .. }

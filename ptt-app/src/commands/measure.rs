@@ -61,6 +61,8 @@ pub(crate) fn next_take(
             | ControllerEvent::Stage { .. }
             | ControllerEvent::Partial { .. }
             | ControllerEvent::Hint { .. }
+            | ControllerEvent::Languages { .. }
+            | ControllerEvent::Discarded { .. }
             | ControllerEvent::Part { .. }
             | ControllerEvent::Delivered { .. }
             | ControllerEvent::Withdrawn { .. } => {}

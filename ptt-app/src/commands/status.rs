@@ -73,6 +73,9 @@ fn described(status: &Status) -> String {
     if let Some(hint) = &status.hint {
         lines.push(format!("hint       {hint}"));
     }
+    if !status.languages.is_empty() {
+        lines.push(format!("language   {}", status.languages.join(", ")));
+    }
     if let Some(fault) = &status.fault {
         lines.push(format!("fault      {fault}"));
     }
@@ -117,6 +120,8 @@ fn shown(event: &ControllerEvent, profiles: &Profiles, colour: bool) -> Option<S
         ControllerEvent::Part { component, what } => {
             format!("{}: {}", component.label(), what.as_deref().unwrap_or("closed"))
         }
+        ControllerEvent::Languages { take, languages } => format!("take {take}: in {}", languages.join(", ")),
+        ControllerEvent::Discarded { take } => format!("take {take}: words were left out as noise"),
         ControllerEvent::Withdrawn { take } => format!("take {take}: withdrawn"),
         ControllerEvent::Stage { .. } | ControllerEvent::Delivered { .. } => return None,
     })

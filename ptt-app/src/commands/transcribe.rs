@@ -211,11 +211,15 @@ impl Desk {
                 Ok(SttEvent::Complete { take: of, text, .. }) if of == take => {
                     return Ok(text.reveal().to_owned());
                 }
+                Ok(SttEvent::Remarks { take: of, remarks }) if of == take && remarks.incomplete => {
+                    tracing::warn!("a part of what is said could not be understood; the text lacks it");
+                }
                 Ok(SttEvent::Failed { take: Some(_), fault }) => return Err(Trouble::File(fault.into())),
                 Ok(SttEvent::Failed { take: None, fault }) => return Err(Trouble::Engine(fault.into())),
                 Ok(
                     SttEvent::Complete { .. }
                     | SttEvent::Ready { .. }
+                    | SttEvent::Remarks { .. }
                     | SttEvent::Unloaded
                     | SttEvent::Partial { .. },
                 ) => {}

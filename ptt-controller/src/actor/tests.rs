@@ -57,6 +57,8 @@ async fn a_hold_becomes_a_text_and_every_step_of_it_a_measurement() {
             ControllerEvent::Stage { .. }
             | ControllerEvent::Part { .. }
             | ControllerEvent::Partial { .. }
+            | ControllerEvent::Languages { .. }
+            | ControllerEvent::Discarded { .. }
             | ControllerEvent::Text { .. }
             | ControllerEvent::Ended { .. }
             | ControllerEvent::Delivered { .. }

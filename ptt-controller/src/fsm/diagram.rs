@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ptt_messages::{
     Chime, Clip, Component, ControllerCommand, Fault, FaultKind, FeedbackEvent, KeyboardEvent, Moment,
-    OutputEvent, Profile, RecorderEvent, ResourceEvent, Segment, SegmentId, SegmentState, StateName,
+    OutputEvent, Profile, RecorderEvent, Remarks, ResourceEvent, Segment, SegmentId, SegmentState, StateName,
     SttEvent, SttTiming, TakeId, TakeSummary, TextPath, Transcript,
 };
 
@@ -300,6 +300,7 @@ fn inputs() -> Vec<(Input, &'static str)> {
         RecorderEvent::Cleared { take }.into(),
         timer(TimerKind::Cancel),
         SttEvent::Partial { take, committed: Transcript::default(), tentative: Transcript::default() }.into(),
+        SttEvent::Remarks { take, remarks: Remarks::default() }.into(),
         SttEvent::Failed { take: Some(take), fault: fault() }.into(),
         timer(TimerKind::Decode { attempt: 1 }),
         timer(TimerKind::Decode { attempt: 2 }),

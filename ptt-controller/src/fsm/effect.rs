@@ -217,6 +217,8 @@ impl fmt::Display for Effect {
                 ControllerEvent::Part { component, what: Some(_) } => write!(f, "up:{}", component.label()),
                 ControllerEvent::Part { component, what: None } => write!(f, "down:{}", component.label()),
                 ControllerEvent::Partial { take, .. } => write!(f, "partial{take}"),
+                ControllerEvent::Languages { take, .. } => write!(f, "languages{take}"),
+                ControllerEvent::Discarded { take } => write!(f, "discarded{take}"),
                 ControllerEvent::Text { take, .. } => write!(f, "text{take}"),
                 ControllerEvent::Ended { take, outcome } => write!(f, "ended:{}{take}", outcome.label()),
                 ControllerEvent::Delivered { take, .. } => write!(f, "delivered{take}"),

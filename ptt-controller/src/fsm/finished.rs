@@ -1,6 +1,6 @@
 //! The end of a recording: what follows when the recorder has given all audio of a take.
 
-use ptt_messages::{Chime, ControllerEvent, Moment, Outcome, Segment, SttCommand, TakeSummary};
+use ptt_messages::{Chime, ControllerEvent, Moment, Outcome, Remarks, Segment, SttCommand, TakeSummary};
 
 use super::policy::DEAD_AFTER;
 use super::state::{Audio, Job, State, Take};
@@ -26,11 +26,8 @@ impl Machine {
                 out.push(ControllerEvent::Hint { take: id, hint });
             }
             let audio = Audio { take: id, profile, heard: take.heard, tail, length };
-            return transcribe(
-                policy,
-                Job { pressed: take.gesture.pressed, release, audio, attempt: 1 },
-                out,
-            );
+            let (pressed, remarks) = (take.gesture.pressed, Remarks::default());
+            return transcribe(policy, Job { pressed, release, audio, attempt: 1, remarks }, out);
         }
         out.push(SttCommand::Abort { take: id });
         if summary.digital_silence && length >= DEAD_AFTER {

@@ -15,6 +15,7 @@ pub struct Handover {
     last: TakeId,
     newest_press: Option<Moment>,
     tapped: Option<(Moment, Profile)>,
+    hinted_quiet: bool,
     kept: Kept,
 }
 
@@ -65,7 +66,7 @@ impl Handover {
         if let Some((_, profile)) = &mut self.tapped {
             *profile = new(*profile);
         }
-        for text in &mut self.kept.texts {
+        for text in self.kept.texts.iter_mut().chain(&mut self.kept.discarded) {
             text.profile = new(text.profile);
         }
         for audio in [&mut self.kept.salvaged, &mut self.kept.cancelled].into_iter().flatten() {
@@ -103,14 +104,14 @@ impl Machine {
             S::Idle | S::WaitingForKey | S::KeyPressed { .. } | S::RecordingCancelled { .. } => None,
         };
         kept.salvaged = audio.or(kept.salvaged);
-        let Self { enabled, last, newest_press, tapped, .. } = old;
-        (Handover { enabled, last, newest_press, tapped, kept }, out)
+        let Self { enabled, last, newest_press, tapped, hinted_quiet, .. } = old;
+        (Handover { enabled, last, newest_press, tapped, hinted_quiet, kept }, out)
     }
 
     /// A machine with the memory of the one before it. It is idle: enabling it is the caller's.
     pub fn resume(policy: &Policy, now: Moment, before: Handover) -> (Self, Effects) {
         let mut out = Effects::default();
-        let Handover { last, newest_press, tapped, mut kept, .. } = before;
+        let Handover { last, newest_press, tapped, hinted_quiet, mut kept, .. } = before;
         if let Some(audio) = &kept.cancelled {
             let left = kept.undo_until.since(now).min(policy.undo);
             if left.is_zero() {
@@ -119,6 +120,6 @@ impl Machine {
                 out.arm(audio.take, TimerKind::Undo, left);
             }
         }
-        (Self { last, newest_press, tapped, kept, ..Self::default() }, out)
+        (Self { last, newest_press, tapped, hinted_quiet, kept, ..Self::default() }, out)
     }
 }

@@ -101,6 +101,7 @@ input_names! {
     EngineReady "engine_ready",
     EngineUnloaded "engine_unloaded",
     Partial "partial",
+    Remarks "remarks",
     Complete "complete",
     EngineFailed "engine_failed",
     LoadFailed "load_failed",
@@ -151,6 +152,7 @@ impl Input {
             Self::Stt(SttEvent::Ready { .. }) => N::EngineReady,
             Self::Stt(SttEvent::Unloaded) => N::EngineUnloaded,
             Self::Stt(SttEvent::Partial { .. }) => N::Partial,
+            Self::Stt(SttEvent::Remarks { .. }) => N::Remarks,
             Self::Stt(SttEvent::Complete { .. }) => N::Complete,
             Self::Stt(SttEvent::Failed { take: Some(_), .. }) => N::EngineFailed,
             Self::Stt(SttEvent::Failed { take: None, .. }) => N::LoadFailed,
@@ -185,7 +187,11 @@ impl Input {
                 | RecorderEvent::Failed { take, .. }
                 | RecorderEvent::Cleared { take },
             )
-            | Self::Stt(SttEvent::Partial { take, .. } | SttEvent::Complete { take, .. })
+            | Self::Stt(
+                SttEvent::Partial { take, .. }
+                | SttEvent::Remarks { take, .. }
+                | SttEvent::Complete { take, .. },
+            )
             | Self::Feedback(FeedbackEvent::Played { take, .. })
             | Self::Output(
                 OutputEvent::Delivered { take, .. }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use ptt_messages::{
-    Clip, Moment, Outcome, Profile, Segment, SegmentId, SegmentState, StateName, TakeId, Transcript,
+    Clip, Moment, Outcome, Profile, Remarks, Segment, SegmentId, SegmentState, StateName, TakeId, Transcript,
 };
 
 use super::gesture::Gesture;
@@ -51,6 +51,8 @@ pub(super) struct Job {
     pub release: Moment,
     pub audio: Audio,
     pub attempt: u32,
+    /// What the engine told of its text so far.
+    pub remarks: Remarks,
 }
 
 /// All that is needed to transcribe a take from the beginning.
@@ -78,6 +80,8 @@ pub(super) struct Sent {
 pub(super) struct Kept {
     /// Texts the output did not put out, oldest first.
     pub texts: VecDeque<Sent>,
+    /// Words of the last take that were left out of its text.
+    pub discarded: Option<Sent>,
     /// Audio of the last take whose recognition failed.
     pub salvaged: Option<Audio>,
     /// Audio of the last take that was cancelled in `processing`, for a while.
@@ -180,6 +184,12 @@ impl Kept {
             self.texts.pop_front();
         }
         self.texts.extend(sent);
+    }
+
+    /// Words that were left out, unless a newer take has audio to try again.
+    pub fn discarded(&mut self) -> Option<Sent> {
+        let audio = [&self.cancelled, &self.salvaged].into_iter().flatten().map(|audio| audio.take).max();
+        self.discarded.take_if(|sent| Some(sent.take) >= audio)
     }
 
     /// The audio to try again: of the newer take, if there are two.

@@ -5,6 +5,7 @@ mod exhaustive;
 mod handover;
 mod hostile;
 mod modes;
+mod remarks;
 mod script;
 mod table;
 mod watch;

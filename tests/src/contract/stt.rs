@@ -258,7 +258,9 @@ impl Desk {
 fn about(event: &SttEvent) -> Option<TakeId> {
     match event {
         SttEvent::Ready { .. } | SttEvent::Unloaded => None,
-        SttEvent::Partial { take, .. } | SttEvent::Complete { take, .. } => Some(*take),
+        SttEvent::Partial { take, .. } | SttEvent::Remarks { take, .. } | SttEvent::Complete { take, .. } => {
+            Some(*take)
+        }
         SttEvent::Failed { take, .. } => *take,
     }
 }

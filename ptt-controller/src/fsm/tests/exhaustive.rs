@@ -11,7 +11,7 @@ use super::watch::Watch;
 use super::*;
 
 /// Every word of the script language that is an input.
-const WORDS: [&str; 38] = [
+const WORDS: [&str; 41] = [
     "enable",
     "disable",
     "retry",
@@ -41,6 +41,9 @@ const WORDS: [&str; 38] = [
     "unloaded",
     "load_failed",
     "partial",
+    "remarks",
+    "remarks 'left'",
+    "remarks 'incomplete'",
     "text 'x'",
     "text",
     "engine_failed",
@@ -56,7 +59,7 @@ const WORDS: [&str; 38] = [
 const DEPTH: usize = 2;
 
 /// What of a machine decides what it will do; the times and numbers in it are left out.
-type Shape = (String, [bool; 8], Vec<(bool, bool)>, Vec<String>);
+type Shape = (String, [bool; 9], Vec<(bool, bool)>, Vec<String>);
 
 #[test]
 fn every_state_that_can_be_reached_can_be_left_and_everything_drawn_can_happen() {
@@ -145,7 +148,11 @@ fn shape(watch: &Watch) -> Shape {
         S::Recording { take } => format!("recording {:?} {}", gesture(&take.gesture), take.heard.is_empty()),
         S::RecordingStopped { take, .. } => format!("recording_stopped {}", take.heard.is_empty()),
         S::RecordingCancelled { outcome, .. } => format!("recording_cancelled {outcome:?}"),
-        S::Processing(job) => format!("processing {} {}", job.attempt, job.audio.heard.is_empty()),
+        S::Processing(job) => {
+            let Remarks { discarded, incomplete, .. } = &job.remarks;
+            let (attempt, heard) = (job.attempt, !job.audio.heard.is_empty());
+            format!("processing {attempt} {heard} {} {incomplete}", discarded.is_some())
+        }
     };
     let kept = &machine.kept;
     let flags = [
@@ -155,6 +162,7 @@ fn shape(watch: &Watch) -> Shape {
         kept.texts.is_empty(),
         kept.salvaged.is_some(),
         kept.cancelled.is_some(),
+        kept.discarded.is_some(),
         machine.state() == StateName::Idle,
         machine.tapped.is_some(),
     ];

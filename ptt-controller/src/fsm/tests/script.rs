@@ -168,6 +168,14 @@ pub(super) fn parse(input: &str, at: Moment) -> Input {
         }
         "cleared" => Rec::Cleared { take }.into(),
         "ready" => Stt::Ready { model: "tiny.en".into(), load: Duration::ZERO }.into(),
+        "remarks" => {
+            let remarks = Remarks {
+                languages: vec!["de".to_owned()],
+                discarded: text.contains("left").then(|| Transcript::new("left out")),
+                incomplete: text.contains("incomplete"),
+            };
+            Stt::Remarks { take, remarks }.into()
+        }
         "unloaded" => Stt::Unloaded.into(),
         "load_failed" => {
             Stt::Failed { take: None, fault: fault(Component::Stt, FaultKind::Misconfigured) }.into()

@@ -204,7 +204,8 @@ impl Watch {
 
     fn goes_out(&mut self, before: &Machine, input: &Input, take: TakeId, text: &Transcript) {
         if *input == Input::Command(C::Retry) {
-            assert!(before.kept.texts.iter().any(|kept| kept.take == take), "I4: a retry of what failed");
+            let mut kept = before.kept.texts.iter().chain(&before.kept.discarded);
+            assert!(kept.any(|kept| kept.take == take), "I4: a retry of what failed or was left out");
             return;
         }
         assert!(matches!(input, Input::Stt(Stt::Complete { take: id, .. }) if *id == take), "I4: {input:?}");
