@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use ptt_messages::{Clip, Moment, Transcript};
 use ptt_stt::SttError;
-use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, NativeEngine, Threads, WhisperEngine};
+use ptt_stt::engine::{CancelFlag, DecodeRequest, Detection, Engine, NativeEngine, Threads, WhisperEngine};
 use ptt_stt::model::CheckedModel;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,6 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         frames,
         prompt: Transcript::default(),
         language: None,
+        detection: Detection::default(),
         threads: Threads::new(threads),
         deadline: Moment::default(),
     };

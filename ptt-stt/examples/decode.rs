@@ -14,7 +14,7 @@ use ptt_stt::check::suspect;
 use ptt_stt::clean::clean;
 use ptt_stt::context::{ContextRule, FULL_FRAMES};
 use ptt_stt::cores;
-use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, NativeEngine, Threads, WhisperEngine};
+use ptt_stt::engine::{CancelFlag, DecodeRequest, Detection, Engine, NativeEngine, Threads, WhisperEngine};
 use ptt_stt::model::CheckedModel;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,6 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             frames,
             prompt: Transcript::default(),
             language: None,
+            detection: Detection::default(),
             threads: Threads::new(if threads == 0 { cores::idle(8) } else { threads }),
             deadline: began + Duration::from_secs(60),
         };
@@ -59,8 +60,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "no_speech_prob": decoded.no_speech_prob,
             "ending": format!("{:?}", decoded.ending),
             "suspicion": suspect(&decoded, clip.duration()).map(|why| why.label()),
+            "times": decoded.times.iter().map(|t| (t.end, t.at.as_secs_f64())).collect::<Vec<_>>(),
             "raw": decoded.text.reveal(),
-            "text": clean(&decoded),
+            "text": clean(&decoded).text.reveal(),
         });
         println!("{line}");
     }

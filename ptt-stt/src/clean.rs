@@ -1,8 +1,10 @@
 //! What is left of an engine's words when its habits are taken away: sound descriptions, phrases from subtitles,
 //! repetitions. Pure. Words that may have been said are never touched.
 
+use ptt_messages::Transcript;
+
 use crate::check::{bare, repeated_tail, words};
-use crate::engine::{Decoded, Ending};
+use crate::engine::{Decoded, Ending, NO_SPEECH};
 
 /// What Whisper writes when it hears nothing: the ends of videos. Lower case, without punctuation.
 const PHRASES: [&str; 24] = [
@@ -31,32 +33,95 @@ const PHRASES: [&str; 24] = [
     "subtitles by the amara.org community",
     "vielen dank",
 ];
-/// Below this average log-probability nobody spoke: of 143 clips of real, partly hard speech the worst has -0.97 at
-/// full context, of 31 clips of noise and silence all but the phrases above are below -1.4.
-const NOBODY: f32 = -1.3;
 /// A phrase is doubtful below this: silence gives `you` at -0.7.
 const DOUBTFUL: f32 = -0.6;
-/// A phrase is doubtful, too, when the engine thinks that nobody speaks. Our own engine says 0.49 and more of 31 clips of
-/// noise and silence, and 0.20 at most of 143 clips of speech. (whisper.cpp 1.8.3 takes this probability after the last
-/// token of the prompt, where it is near zero.)
-const NO_SPEECH: f32 = 0.3;
 /// A loop that nobody spoke: at least so many times, so many words in all.
 const LOOP_TIMES: usize = 3;
 const LOOP_WORDS: usize = 6;
 
-/// The text that is worth delivering; may be empty.
-#[must_use]
-pub fn clean(decoded: &Decoded) -> String {
-    if decoded.avg_logprob < NOBODY || decoded.nobody_speaks() {
-        return String::new();
+/// Why words that the engine wrote are left out. Also the label `reason` of `ptt_stt_discarded_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Discard {
+    /// Nobody speaks.
+    NoSpeech,
+    /// A phrase from the ends of videos, which the engine itself doubts.
+    Phrase,
+    /// The engine repeated itself.
+    Repetition,
+    /// Neither the voice-activity detector nor the engine is certain that anything was said
+    /// ([`second_look`](crate::second_look)).
+    Uncertain,
+}
+
+impl Discard {
+    /// All of them, for metrics that start at zero.
+    pub const ALL: [Self; 4] = [Self::NoSpeech, Self::Phrase, Self::Repetition, Self::Uncertain];
+
+    /// The label's value.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NoSpeech => "no_speech",
+            Self::Phrase => "phrase",
+            Self::Repetition => "repetition",
+            Self::Uncertain => "uncertain",
+        }
     }
+}
+
+/// What is made of an engine's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// The text that is worth delivering; may be empty.
+    pub text: Transcript,
+    /// What was left out of it.
+    pub discarded: Option<Discarded>,
+}
+
+/// Words that were left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discarded {
+    /// The words; nothing where those that stay tell them.
+    pub words: Transcript,
+    /// The reason.
+    pub why: Discard,
+}
+
+/// Takes the words apart into what is worth delivering and what is not.
+#[must_use]
+pub fn clean(decoded: &Decoded) -> Cleaned {
     let text = without_sounds(decoded.text.reveal());
-    let text = match decoded.ending {
+    if !is_text(&text) {
+        return Cleaned::default();
+    }
+    if decoded.nobody_speaks() {
+        return all_discarded(text, Discard::NoSpeech);
+    }
+    let kept = match decoded.ending {
         // What the engine came to an end with may have been said.
-        Ending::Natural => text,
+        Ending::Natural | Ending::LanguageSwitch(_) => text.clone(),
         Ending::Loop | Ending::MaxTokens => without_loop(&text),
     };
-    if text.chars().any(char::is_alphanumeric) && !is_phantom(&text, decoded) { text } else { String::new() }
+    if is_phantom(&kept, decoded) {
+        return all_discarded(text, Discard::Phrase);
+    }
+    let repeated = Discarded { words: Transcript::default(), why: Discard::Repetition };
+    Cleaned { discarded: (kept.len() < text.len()).then_some(repeated), text: Transcript::new(kept) }
+}
+
+/// Leaves all of the words out, for a reason that is not in them.
+#[must_use]
+pub fn without(decoded: &Decoded, why: Discard) -> Cleaned {
+    let text = without_sounds(decoded.text.reveal());
+    if is_text(&text) { all_discarded(text, why) } else { Cleaned::default() }
+}
+
+fn all_discarded(text: String, why: Discard) -> Cleaned {
+    Cleaned { text: Transcript::default(), discarded: Some(Discarded { words: Transcript::new(text), why }) }
+}
+
+fn is_text(text: &str) -> bool {
+    text.chars().any(char::is_alphanumeric)
 }
 
 /// Drops descriptions of sounds, and the spaces that they leave.
@@ -124,7 +189,6 @@ fn is_phantom(text: &str, decoded: &Decoded) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use ptt_messages::Transcript;
 
     use super::*;
 
@@ -155,7 +219,7 @@ mod tests {
             ("It costs 5.", "It costs 5."),
             ("  two   spaces ", "two spaces"),
         ] {
-            assert_eq!(clean(&sure(given)), expected, "{given}");
+            assert_eq!(clean(&sure(given)).text.reveal(), expected, "{given}");
         }
     }
 
@@ -166,15 +230,20 @@ mod tests {
             ("Thanks for watching!", 0.1, -1.2, ""),
             ("you", 0.0, -0.72, ""),
             ("Bye bye.", 0.0, -1.25, ""),
-            ("I'm going to go to the bottom.", 0.0, -1.7, ""),
+            ("I'm going to go to the bottom.", 0.86, -1.74, ""),
             ("I am going to go there.", 0.7, -1.1, ""),
+            // Hard speech, in which the engine doubts every word but not that there are some.
+            ("7F close.", 0.07, -1.36, "7F close."),
+            ("Who was that?", 0.12, -1.78, "Who was that?"),
+            // Repeated words sound like nothing to it.
+            ("one one one one two two", 0.6, -0.65, "one one one one two two"),
             ("He heard a muddled, raking sound.", 0.0, -0.97, "He heard a muddled, raking sound."),
             ("you", 0.5, -0.3, ""),
             ("Thank you.", 0.05, -0.2, "Thank you."),
             ("Thank you, Emma.", 0.5, -0.9, "Thank you, Emma."),
         ] {
             let decoded = Decoded { no_speech_prob: no_speech, avg_logprob: logprob, ..sure(text) };
-            assert_eq!(clean(&decoded), expected, "{text}");
+            assert_eq!(clean(&decoded).text.reveal(), expected, "{text}");
         }
     }
 
@@ -186,16 +255,16 @@ mod tests {
             (Ending::MaxTokens, "Ask what and so my fellow"),
             (Ending::Natural, text),
         ] {
-            assert_eq!(clean(&Decoded { ending, ..sure(text) }), expected);
+            assert_eq!(clean(&Decoded { ending, ..sure(text) }).text.reveal(), expected);
         }
         let spoken = "one two three four five six seven eight nine ten";
-        assert_eq!(clean(&Decoded { ending: Ending::MaxTokens, ..sure(spoken) }), spoken);
+        assert_eq!(clean(&Decoded { ending: Ending::MaxTokens, ..sure(spoken) }).text.reveal(), spoken);
     }
 
     proptest! {
         #[test]
         fn cleaning_ends_and_never_adds(text in "[a-c \\[\\]()*♪.!]{0,40}") {
-            let cleaned = clean(&sure(&text));
+            let cleaned = clean(&sure(&text)).text.reveal().to_owned();
             prop_assert!(cleaned.chars().filter(|c| c.is_alphanumeric()).count()
                 <= text.chars().filter(|c| c.is_alphanumeric()).count());
             prop_assert!(!cleaned.contains("  "));

@@ -18,9 +18,11 @@ pub struct SttConfig {
     pub backend: Backend,
     /// Name of an installed model (`ptt-app models list`) or the path of a ggml file.
     pub model: String,
-    /// Language code such as `en` or `de`; `auto` detects it in the first words after the model was loaded and
-    /// keeps it. Models whose name ends in `.en` know English only.
+    /// Language code such as `en` or `de`; `auto` detects it in every take, and within a take where it changes. Models whose
+    /// name ends in `.en` know English only.
     pub language: String,
+    /// The languages that `auto` may detect; empty for all.
+    pub languages: Vec<String>,
     /// `live` decodes while the key is held, `batch` after the release.
     pub strategy: StrategyKind,
     /// Compute threads after the release; 0 = one per core, at most 8 (whisper.cpp: per core that is idle at that moment).
@@ -71,6 +73,7 @@ impl Default for SttConfig {
             backend: Backend::Native,
             model: "tiny.en".to_owned(),
             language: "auto".to_owned(),
+            languages: Vec::new(),
             strategy: StrategyKind::Live,
             threads: Within::new(0),
             background_threads: Within::new(1),
@@ -118,6 +121,7 @@ impl SttConfig {
                 }
             }),
             profiles,
+            languages: self.languages.clone(),
             prompt_words: self.prompt_words.get() as usize,
         }
     }

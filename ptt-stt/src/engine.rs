@@ -107,10 +107,30 @@ pub struct DecodeRequest {
     /// A language's code or `auto` in place of the one that the engine was opened with. One that [`open`] did not see, or that
     /// the model does not know, is `auto`.
     pub language: Option<String>,
+    /// How the language is detected where it is `auto`.
+    pub detection: Detection,
     /// Compute threads.
     pub threads: Threads,
     /// When the result is useless.
     pub deadline: Moment,
+}
+
+/// What is known of a clip's language before it is decoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Detection {
+    /// Codes of the languages that come into question; empty: all that the model knows.
+    pub among: Vec<String>,
+    /// The language of the take so far: it stays unless the evidence for another one is strong.
+    pub before: Option<String>,
+    /// The language of the take before it: somewhat likelier than others.
+    pub usual: Option<String>,
+}
+
+impl Detection {
+    /// Whether the take goes on in another language: then what was said before is no prompt for it.
+    fn changes(&self, detected: Option<&str>) -> bool {
+        self.before.is_some() && detected.is_some() && self.before.as_deref() != detected
+    }
 }
 
 /// What an engine made of a clip.
@@ -124,6 +144,10 @@ pub struct Decoded {
     pub no_speech_prob: f32,
     /// Number of text tokens.
     pub tokens: u32,
+    /// When each token was said; empty where the engine cannot tell.
+    pub times: Vec<TokenTime>,
+    /// Code of the language, where it was detected.
+    pub language: Option<String>,
     /// Why it came to an end.
     pub ending: Ending,
     /// Spectrogram, encoder and the prompt's pass through the decoder.
@@ -132,11 +156,34 @@ pub struct Decoded {
     pub decode: Duration,
 }
 
+/// When a token was said, as far as the decoder's attention tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenTime {
+    /// Where it ends in the text, in bytes.
+    pub end: usize,
+    /// From the beginning of the clip.
+    pub at: Duration,
+}
+
+/// From this probability on the engine thinks that nobody speaks.
+pub(crate) const NO_SPEECH: f32 = 0.35;
+/// Below this average log-probability it does not believe its words.
+const DOUBTED: f32 = -0.9;
+
 impl Decoded {
-    /// Whisper's own recipe: it thinks that nobody speaks, and does not believe what it wrote.
+    /// Whether it thinks that nobody speaks, and does not believe what it wrote. Each alone is no evidence: hard speech, slower
+    /// or noisy, has averages down to -1.8, and repeated words a probability of silence up to 0.6. Of 31 clips of noise and
+    /// silence the smallest probability is 0.46; of 143 clips of speech, also slower and faster ones, the largest is 0.20, in pink
+    /// noise of 10 dB less 0.29.
     #[must_use]
     pub fn nobody_speaks(&self) -> bool {
-        self.no_speech_prob > 0.6 && self.avg_logprob < -1.0
+        self.no_speech_prob > NO_SPEECH && self.avg_logprob < DOUBTED
+    }
+
+    /// When the last of what was written was said, as far as that is known.
+    #[must_use]
+    pub fn last_time(&self) -> Duration {
+        self.times.iter().map(|token| token.at).max().unwrap_or_default()
     }
 }
 
@@ -150,6 +197,8 @@ pub enum Ending {
     MaxTokens,
     /// It was stopped because it repeated itself.
     Loop,
+    /// Nothing was decoded, because from this sample on another language is spoken.
+    LanguageSwitch(usize),
 }
 
 /// Set from any thread to stop a decode. Clones share the flag.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::check::Suspicion;
+use crate::clean::Discard;
 use crate::strategy::Note;
 
 /// Histogram of one decode's wall time; label `work` (`background`, `final`).
@@ -19,6 +20,8 @@ pub const REAL_TIME_FACTOR: &str = "ptt_stt_real_time_factor";
 pub const BACKGROUND_SECONDS: &str = "ptt_stt_background_seconds";
 /// Counter of results that were decoded once more at a wider context; label `reason`.
 pub const FALLBACKS_TOTAL: &str = "ptt_stt_fallbacks_total";
+/// Counter of texts, or parts of them, that were understood and left out; label `reason`.
+pub const DISCARDED_TOTAL: &str = "ptt_stt_discarded_total";
 /// Counter of committed segments.
 pub const COMMITS_TOTAL: &str = "ptt_stt_commits_total";
 /// Counter of background decodes that were stopped.
@@ -50,6 +53,7 @@ pub fn describe() {
         Unit::Count,
         "Results decoded once more at a wider context, by reason"
     );
+    describe_counter!(DISCARDED_TOTAL, Unit::Count, "Texts that were understood and left out, by reason");
     describe_counter!(COMMITS_TOTAL, Unit::Count, "Segments committed");
     describe_counter!(ABORTS_TOTAL, Unit::Count, "Background decodes stopped");
     describe_counter!(WORKER_RESTARTS_TOTAL, Unit::Count, "Workers given up for a fresh one");
@@ -60,6 +64,9 @@ pub fn describe() {
     describe_gauge!(QUEUE_DEPTH, "Decodes that the worker has");
     for reason in Suspicion::ALL {
         counter!(FALLBACKS_TOTAL, "reason" => reason.label()).absolute(0);
+    }
+    for reason in Discard::ALL {
+        counter!(DISCARDED_TOTAL, "reason" => reason.label()).absolute(0);
     }
     for name in [COMMITS_TOTAL, ABORTS_TOTAL, WORKER_RESTARTS_TOTAL, SEGMENTS_MISSING_TOTAL] {
         counter!(name).absolute(0);
@@ -76,6 +83,7 @@ pub(crate) fn note(note: Note) {
         Note::Commit => counter!(COMMITS_TOTAL).increment(1),
         Note::Aborted => counter!(ABORTS_TOTAL).increment(1),
         Note::Fallback(why) => counter!(FALLBACKS_TOTAL, "reason" => why.label()).increment(1),
+        Note::Discarded(why) => counter!(DISCARDED_TOTAL, "reason" => why.label()).increment(1),
         Note::Useful(cpu) => histogram!(BACKGROUND_SECONDS, "use" => "useful").record(cpu),
         Note::Wasted(cpu) => histogram!(BACKGROUND_SECONDS, "use" => "wasted").record(cpu),
         Note::Missing(segments) => counter!(SEGMENTS_MISSING_TOTAL).increment(segments.into()),

@@ -14,10 +14,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ptt_messages::{
-    Component, Fault, FaultKind, Moment, Profile, Segment, SegmentState, SttEvent, TakeId, TextPath,
+    Component, Fault, FaultKind, Moment, Profile, Remarks, Segment, SegmentState, SttEvent, TakeId, TextPath,
     Transcript,
 };
 
+use crate::engine::Detection;
 use crate::trim;
 use state::{Key, Take, Wanted};
 pub use values::{Assignment, Done, Effect, Failure, Input, JobId, Note, Policy, Speech, StrategyKind};
@@ -38,6 +39,8 @@ pub struct Strategy {
     ending: Vec<(JobId, TakeId)>,
     /// What went wrong last was only that it took too long: the engine itself kept its deadline, or is new.
     sound: bool,
+    /// The last language that was detected in a take.
+    language: Option<String>,
     next_job: u64,
     /// Seconds of background processor time per encoder position, as last seen.
     pace: Option<f64>,
@@ -71,6 +74,7 @@ impl Strategy {
             running: None,
             ending: Vec::new(),
             sound: false,
+            language: None,
             next_job: 1,
             pace: None,
         }
@@ -265,7 +269,12 @@ impl Strategy {
             let mut timing = wanted.timing;
             timing.background = take.background;
             let text = Transcript::new(take.text());
+            let remarks = take.remarks();
+            self.language = remarks.languages.last().cloned().or(self.language.take());
             take.settle(effects);
+            if remarks != Remarks::default() {
+                effects.push(Effect::Tell(SttEvent::Remarks { take: id, remarks }));
+            }
             effects.push(Effect::Tell(SttEvent::Complete { take: id, text, path, timing }));
         }
     }
@@ -294,6 +303,9 @@ impl Strategy {
         let Some(take) = self.takes.get_mut(&id) else { return };
         let prompt = take.prompt(key, &self.policy);
         let language = self.policy.speech(take.profile).and_then(|speech| speech.language.clone());
+        let among = self.policy.languages.clone();
+        let usual = self.language.clone();
+        let detection = Detection { among, before: take.language_before(key), usual };
         let Some(piece) = take.pieces.get(&key) else { return };
         let clip = trim::speech(&piece.segment);
         let audio = clip.duration();
@@ -324,7 +336,8 @@ impl Strategy {
             since: at,
         });
         let threads = if background { self.policy.background_threads } else { self.policy.threads };
-        let job = Assignment { job, clip, frames, prompt, language, threads, background, deadline };
+        let job =
+            Assignment { job, clip, frames, prompt, language, detection, threads, background, deadline };
         effects.push(Effect::Decode(job));
     }
 

@@ -2,6 +2,7 @@
 //! Pure: levels and lengths only.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use ptt_messages::{Clip, SAMPLE_RATE_HZ, Segment};
 
@@ -12,6 +13,10 @@ const KEPT: usize = SAMPLE_RATE_HZ as usize / 5;
 const MUCH: usize = SAMPLE_RATE_HZ as usize;
 /// What is this much weaker (45 dB) than the loudest 20 ms is silence.
 const WEAKER: f32 = 0.005_6;
+/// What is this much weaker (20 dB) than the loud parts is a pause.
+const SOFTER: f32 = 0.1;
+/// No part is cut off that is shorter: 0.5 s.
+const SHORTEST: usize = SAMPLE_RATE_HZ as usize / 2;
 /// Levels are taken over 20 ms.
 const FRAME: usize = SAMPLE_RATE_HZ as usize / 50;
 /// A cut in the middle of speech is made at the weakest 0.2 s of the last 6 s.
@@ -21,11 +26,43 @@ const SEARCHED: usize = 6 * SAMPLE_RATE_HZ as usize;
 /// The samples of the segment that hold its speech, with a margin.
 #[must_use]
 pub fn speech(segment: &Segment) -> Clip {
+    let range = speech_range(segment);
+    if range == (0..segment.clip.samples().len()) { segment.clip.clone() } else { part(&segment.clip, range) }
+}
+
+/// Which samples of the segment [`speech`] gives.
+#[must_use]
+pub fn speech_range(segment: &Segment) -> Range<usize> {
     let samples = segment.clip.samples();
     let heard = usize::try_from(segment.speech_end.saturating_sub(segment.start)).unwrap_or(usize::MAX);
     let end = heard.saturating_add(KEPT).min(samples.len());
-    let range = leading_silence(&samples[..end])..end;
-    if range == (0..samples.len()) { segment.clip.clone() } else { part(&segment.clip, range) }
+    leading_silence(&samples[..end])..end
+}
+
+/// The parts of at least 1 s between which there is a pause, when there are several.
+#[must_use]
+pub fn between_pauses(samples: &[f32]) -> Vec<Range<usize>> {
+    let frames: Vec<f32> = samples.chunks_exact(FRAME).map(energy).collect();
+    let loud = loud(samples);
+    let width = PAUSE / FRAME;
+    let (mut parts, mut start) = (Vec::new(), 0);
+    let mut quiet = 0;
+    for (at, level) in frames.iter().chain([&f32::MAX]).enumerate() {
+        if *level < loud * SOFTER * SOFTER {
+            quiet += 1;
+            continue;
+        }
+        let middle = (at - quiet / 2) * FRAME;
+        if quiet >= width && middle - start >= MUCH && samples.len() - middle >= MUCH {
+            parts.push(start..middle);
+            start = middle;
+        }
+        quiet = 0;
+    }
+    if start > 0 {
+        parts.push(start..samples.len());
+    }
+    parts
 }
 
 /// Where to cut a segment that is longer than `longest` samples (more than 6 s), as ranges of its samples. One range when it is
@@ -44,10 +81,56 @@ pub fn windows(samples: &[f32], longest: usize) -> Vec<Range<usize>> {
     ranges
 }
 
+/// How to cut a segment in which the engine gets lost: into parts of at most `longest` samples, or, when it is no longer, in two at
+/// the weakest place. `None` when it is too short.
+#[must_use]
+pub fn smaller(segment: &Segment, longest: usize) -> Option<Vec<Range<usize>>> {
+    let samples = segment.clip.samples();
+    let speech = speech_range(segment);
+    if speech.len() > longest {
+        return Some(windows(samples, longest));
+    }
+    let inner = speech.start + SHORTEST..speech.end.saturating_sub(SHORTEST);
+    (inner.len() >= PAUSE).then(|| {
+        let cut = weakest(samples, inner);
+        vec![0..cut, cut..samples.len()]
+    })
+}
+
+/// How to cut a segment of which the engine wrote what was said up to a time in its speech: at the weakest place behind it.
+#[must_use]
+pub fn cut_behind(segment: &Segment, at: Duration) -> Option<Vec<Range<usize>>> {
+    let samples = segment.clip.samples();
+    let speech = speech_range(segment);
+    let written =
+        usize::try_from(at.as_millis()).unwrap_or(usize::MAX).saturating_mul(SAMPLE_RATE_HZ as usize / 1_000);
+    let from = speech.start.saturating_add(written.max(SHORTEST));
+    let inner = from..speech.end.saturating_sub(SHORTEST).min(from.saturating_add(MUCH));
+    (inner.len() >= PAUSE).then(|| {
+        let cut = weakest(samples, inner);
+        vec![0..cut, cut..samples.len()]
+    })
+}
+
+/// Whether there is a pause around a sample.
+#[must_use]
+pub fn is_pause(samples: &[f32], at: usize) -> bool {
+    let around = at.saturating_sub(PAUSE / 2)..(at + PAUSE / 2).min(samples.len());
+    let loud = loud(samples);
+    samples[around].chunks_exact(FRAME).all(|frame| energy(frame) < loud * SOFTER * SOFTER)
+}
+
 /// A clip of a part of another's samples.
 #[must_use]
 pub fn part(clip: &Clip, range: Range<usize>) -> Clip {
     Clip::new(&clip.samples()[range]).expect("a part of a clip is a clip")
+}
+
+/// The energy of a loud frame: a tenth of the frames are louder.
+fn loud(samples: &[f32]) -> f32 {
+    let mut levels: Vec<f32> = samples.chunks_exact(FRAME).map(energy).collect();
+    levels.sort_by(f32::total_cmp);
+    levels.iter().rev().nth(levels.len() / 10).copied().unwrap_or(0.0)
 }
 
 /// How many samples of silence to skip at the beginning.

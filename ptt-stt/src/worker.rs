@@ -303,6 +303,7 @@ fn timed(
         frames: job.frames,
         prompt: job.prompt.clone(),
         language: job.language.clone(),
+        detection: job.detection.clone(),
         threads: threads.clone(),
         deadline: job.deadline,
     };

@@ -112,7 +112,7 @@ mod tests {
     use ptt_messages::Within;
 
     use super::*;
-    use crate::engine::Threads;
+    use crate::engine::{Detection, Threads};
 
     fn engine(script: &[CannedStep], delay_ms: u64) -> CannedEngine {
         CannedEngine::new(&SttConfig {
@@ -125,7 +125,14 @@ mod tests {
 
     fn request(deadline: Moment) -> DecodeRequest {
         let threads = Threads::new(1);
-        DecodeRequest { frames: 1_500, prompt: Transcript::default(), language: None, threads, deadline }
+        DecodeRequest {
+            frames: 1_500,
+            prompt: Transcript::default(),
+            language: None,
+            detection: Detection::default(),
+            threads,
+            deadline,
+        }
     }
 
     #[test]

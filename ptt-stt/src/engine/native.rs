@@ -4,6 +4,7 @@
 //!
 //! Greedy, no times, bounded in tokens and time. Whether a result is believed is decided elsewhere.
 
+mod alignment;
 mod bytes;
 mod crew;
 mod decoder;
@@ -29,13 +30,13 @@ use self::pool::Pool;
 use self::weights::Model;
 use self::words::Token;
 use super::limits::{
-    Language, PROMPT_TOKENS, SURE_OF_LANGUAGE, check_profiles, goes_in_circles, loops_from, max_tokens,
-    model_name, stopped,
+    Language, PROMPT_TOKENS, check_profiles, goes_in_circles, likeliest, loops_from, max_tokens, model_name,
+    stopped, switch,
 };
-use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine, Threads};
+use super::{CancelFlag, DecodeRequest, Decoded, Detection, Ending, Engine, Threads, TokenTime};
 use crate::context::{FRAME_SAMPLES, FULL_FRAMES, LONGEST_CLIP_SAMPLES};
 use crate::model::{self, CheckedModel};
-use crate::{SttConfig, SttError, memory};
+use crate::{SttConfig, SttError, memory, trim};
 
 /// Of the positions in the silence so many in a row are computed...
 const TOGETHER: usize = 8;
@@ -50,9 +51,10 @@ pub struct NativeEngine {
     pool: Pool,
     /// A place in Whisper's order; `None` where it is to be detected.
     language: Option<u32>,
-    /// The one that was detected, once that was sure.
-    detected: Option<u32>,
 }
+
+/// A language's code, and how likely it is.
+type Spoken = (&'static str, f32);
 
 impl NativeEngine {
     /// Loads the model that the configuration names, after its file was checked, and warms it up.
@@ -77,9 +79,8 @@ impl NativeEngine {
         // What was only needed to build the weights is larger than they are.
         memory::give_back();
         let language = place(Language::choose(language, &name, model.words.multilingual())?);
-        let detected = None;
         let pool = Pool::new(threads).map_err(SttError::Thread)?;
-        Ok(Self { name, model, pool, language, detected })
+        Ok(Self { name, model, pool, language })
     }
 
     /// Touches the weights once, so that the first real decode does not have to.
@@ -89,6 +90,7 @@ impl NativeEngine {
             frames: 0,
             prompt: Transcript::default(),
             language: None,
+            detection: Detection::default(),
             threads: Threads::new(self.pool.threads()),
             deadline: began + Duration::from_secs(30),
         };
@@ -99,20 +101,46 @@ impl NativeEngine {
         tracing::debug!(took = ?Moment::now().since(began), "warmed up");
     }
 
-    /// The language that is spoken, as a place in Whisper's order; kept when it is sure.
-    fn detect_language(&mut self, seen: &Seen, threads: &Threads) -> u32 {
+    /// The language that is spoken, or the sample from which on it is another one.
+    fn detect_language(
+        &self,
+        seen: &mut Seen,
+        samples: &[f32],
+        detection: &Detection,
+        threads: &Threads,
+    ) -> Result<Spoken, usize> {
+        let whole = self.odds(seen, threads);
+        let spoken = likeliest(&whole, samples.len(), detection).unwrap_or(("en", 0.0));
+        let alone = Detection { before: None, usual: None, ..detection.clone() };
+        let mut parts: Vec<(usize, &str, f32)> = Vec::new();
+        for range in trim::between_pauses(samples) {
+            let of_all = seen.only(range.start / FRAME_SAMPLES..range.end / FRAME_SAMPLES);
+            let odds = self.odds(seen, threads);
+            seen.weights = of_all;
+            if let Some((code, sure)) = likeliest(&odds, range.len(), &alone) {
+                parts.push((range.start, code, sure));
+            }
+        }
+        let at = switch(&parts);
+        tracing::debug!(
+            language = spoken.0,
+            sure = spoken.1,
+            parts = parts.len(),
+            switch = at,
+            "language detected"
+        );
+        at.map_or(Ok(spoken), Err)
+    }
+
+    /// How likely each language is, with its code.
+    fn odds(&self, seen: &Seen, threads: &Threads) -> Vec<(&'static str, f32)> {
         let words = &self.model.words;
         let crew = Crew::new(&self.pool, threads, &|| false);
         let logits = step(&self.model, seen, &mut Past::new(&self.model), &[words.start], 0, crew);
         let range = words.languages();
         let mut odds = logits[0][range.start as usize..range.end as usize].to_vec();
         rows::softmax(&mut odds, range.len(), None);
-        let (place, sure) = largest(&odds);
-        let code = i32::try_from(place).ok().and_then(whisper_rs::get_lang_str).unwrap_or("en");
-        let kept = sure >= SURE_OF_LANGUAGE;
-        self.detected = kept.then_some(place);
-        tracing::info!(language = code, sure, kept, "language detected");
-        place
+        (0..).map_while(whisper_rs::get_lang_str).zip(odds).collect()
     }
 
     /// What every text begins with: what was said before, and what kind of text is wanted.
@@ -128,12 +156,25 @@ impl NativeEngine {
         opening
     }
 
+    /// When the tokens were said.
+    fn times(&self, written: &Written) -> Vec<TokenTime> {
+        let words = &self.model.words;
+        let whole = words.text(&written.tokens);
+        let before = whole.len() - whole.trim_start().len();
+        let mut end = 0;
+        let time = |(token, place): (&Token, &u32)| {
+            end += words.length(*token);
+            TokenTime { end: end.saturating_sub(before), at: Duration::from_millis(20) * *place }
+        };
+        written.tokens.iter().zip(&written.places).map(time).collect()
+    }
+
     /// Chooses token after token, each time the likeliest. `None` when it was over in the middle.
     fn write(
         &self,
         seen: &Seen,
         opening: &[Token],
-        (most, loops_from): (usize, usize),
+        (most, loops_from, sounding): (usize, usize, usize),
         crew: Crew<'_>,
     ) -> Option<Written> {
         let words = &self.model.words;
@@ -142,8 +183,13 @@ impl NativeEngine {
         let mut logits = step(&self.model, seen, &mut past, opening, start, crew);
         rows::softmax(&mut logits[0], words.size(), None);
         let no_speech_prob = logits[0][words.no_speech as usize];
-        let mut written =
-            Written { tokens: Vec::new(), logprob: 0.0, no_speech_prob, ending: Ending::MaxTokens };
+        let mut written = Written {
+            tokens: Vec::new(),
+            places: Vec::new(),
+            logprob: 0.0,
+            no_speech_prob,
+            ending: Ending::MaxTokens,
+        };
         while written.tokens.len() < most {
             let mut next = logits.pop()?;
             words.bar(&mut next, written.tokens.is_empty());
@@ -156,6 +202,8 @@ impl NativeEngine {
             rows::softmax(&mut next, size, None);
             written.logprob += f64::from(next[token as usize].max(f32::MIN_POSITIVE).ln());
             written.tokens.push(token);
+            let sounding = sounding.min(past.attention.len());
+            written.places.push(largest(&past.attention[..sounding]).0);
             if written.tokens.len() >= loops_from && goes_in_circles(&written.tokens) {
                 written.ending = Ending::Loop;
                 break;
@@ -171,6 +219,8 @@ impl NativeEngine {
 
 struct Written {
     tokens: Vec<Token>,
+    /// The position that each looks at most.
+    places: Vec<u32>,
     logprob: f64,
     no_speech_prob: f32,
     ending: Ending,
@@ -211,20 +261,29 @@ impl Engine for NativeEngine {
         };
         let picture = self.model.spectrograph.of(samples, 2 * positions.dense);
         let crew = Crew::new(&self.pool, &request.threads, &over);
-        let seen = encode(&self.model, &picture, &positions, crew).ok_or_else(ended)?;
+        let mut seen = encode(&self.model, &picture, &positions, crew).ok_or_else(ended)?;
         let wanted = match &request.language {
             Some(own) => {
                 Language::choose(own, &self.name, self.model.words.multilingual()).map_or(None, place)
             }
             None => self.language,
         };
-        let language = match wanted.or(self.detected) {
-            Some(language) => language,
-            None => self.detect_language(&seen, &request.threads),
+        let (language, detected) = match wanted {
+            Some(language) => (language, None),
+            None => match self.detect_language(&mut seen, samples, &request.detection, &request.threads) {
+                Ok((code, _)) => (place(Language::Known(code)).unwrap_or(0), Some(code.to_owned())),
+                Err(at) => {
+                    let (ending, encode) = (Ending::LanguageSwitch(at), Moment::now().since(began));
+                    return Ok(Decoded { ending, encode, ..Decoded::default() });
+                }
+            },
         };
         let encoded = Moment::now();
-        let opening = self.opening(request.prompt.reveal(), language);
-        let limits = (max_tokens(clip.samples().len()), loops_from(samples.len()));
+        let prompt =
+            if request.detection.changes(detected.as_deref()) { "" } else { request.prompt.reveal() };
+        let opening = self.opening(prompt, language);
+        let sounding = samples.len().div_ceil(FRAME_SAMPLES);
+        let limits = (max_tokens(clip.samples().len()), loops_from(samples.len()), sounding);
         let crew = Crew::new(&self.pool, &request.threads, &over);
         let written = self.write(&seen, &opening, limits, crew).ok_or_else(ended)?;
         let tokens = written.tokens.len();
@@ -233,6 +292,8 @@ impl Engine for NativeEngine {
             avg_logprob: if tokens == 0 { 0.0 } else { (written.logprob / tokens as f64) as f32 },
             no_speech_prob: written.no_speech_prob,
             tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
+            times: self.times(&written),
+            language: detected,
             ending: written.ending,
             encode: encoded.since(began),
             decode: Moment::now().since(encoded),

@@ -42,7 +42,14 @@ fn bundled() -> Clip {
 fn request(frames: u16, millis: u64) -> DecodeRequest {
     let deadline = Moment::now() + Duration::from_millis(millis);
     let threads = Threads::new(2);
-    DecodeRequest { frames, prompt: Transcript::default(), language: None, threads, deadline }
+    DecodeRequest {
+        frames,
+        prompt: Transcript::default(),
+        language: None,
+        detection: Detection::default(),
+        threads,
+        deadline,
+    }
 }
 
 #[test]

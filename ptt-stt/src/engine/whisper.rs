@@ -10,9 +10,9 @@ use whisper_rs::{
 
 use super::hooks::{CpuBackend, Vocabulary, Watch, noting_backend, redirect_logs, watched};
 use super::limits::{
-    Language, PROMPT_TOKENS, SURE_OF_LANGUAGE, check_profiles, loops_from, max_tokens, model_name, stopped,
+    Language, PROMPT_TOKENS, check_profiles, kept, likeliest, loops_from, max_tokens, model_name, stopped,
 };
-use super::{CancelFlag, DecodeRequest, Decoded, Ending, Engine};
+use super::{CancelFlag, DecodeRequest, Decoded, Detection, Ending, Engine};
 use crate::context::{FULL_FRAMES, LONGEST_CLIP_SAMPLES};
 use crate::model::{self, CheckedModel};
 use crate::{SttConfig, SttError, cores};
@@ -31,8 +31,6 @@ pub struct WhisperEngine {
     vocabulary: Vocabulary,
     params: FullParams<'static, 'static>,
     language: Language,
-    /// The one that was detected, once that was sure.
-    detected: Option<&'static str>,
 }
 
 impl WhisperEngine {
@@ -75,12 +73,11 @@ impl WhisperEngine {
             );
         }
         let language = Language::choose(language, &name, context.is_multilingual())?;
-        let detected = None;
         let vocabulary = Vocabulary {
             size: usize::try_from(context.n_vocab()).unwrap_or(0),
             end_of_text: usize::try_from(context.token_eot()).unwrap_or(usize::MAX),
         };
-        Ok(Self { name, context, state, backend, vocabulary, params: greedy(), language, detected })
+        Ok(Self { name, context, state, backend, vocabulary, params: greedy(), language })
     }
 
     /// Touches weights and buffers once, so that the first real decode does not have to.
@@ -95,7 +92,7 @@ impl WhisperEngine {
             })
             .collect();
         let request = Ask { frames, threads, deadline: began + Duration::from_secs(30), max_tokens: 4 };
-        self.speak(Language::Known("en"));
+        self.params.set_language(Some("en"));
         let _ = self.run(&noise, &[], request, &CancelFlag::default());
         tracing::debug!(took = ?Moment::now().since(began), frames, threads, "warmed up");
     }
@@ -130,20 +127,14 @@ impl WhisperEngine {
         Ok(Pass { encode: encoded.since(began), decode: ended.since(encoded), looped: watch.looped })
     }
 
-    /// Sets the language of the next run; `false` where it has to be detected first.
-    fn speak(&mut self, language: Language) -> bool {
-        let code = match language {
-            Language::Known(code) => Some(code),
-            Language::Detect => self.detected,
-        };
-        if code.is_some() {
-            self.params.set_language(code);
-        }
-        code.is_some()
-    }
-
-    /// Finds the language once. It costs an encoder pass at full context.
-    fn detect_language(&mut self, samples: &[f32], ask: Ask, cancel: &CancelFlag) -> Result<(), SttError> {
+    /// Finds the language. It costs an encoder pass at full context.
+    fn detect_language(
+        &mut self,
+        samples: &[f32],
+        detection: &Detection,
+        ask: Ask,
+        cancel: &CancelFlag,
+    ) -> Result<&'static str, SttError> {
         // whisper.cpp detects at the context of the run before: one that is stopped at once sets the full one.
         let stop = CancelFlag::default();
         let mut watch = Watch::new(&stop, ask.deadline, usize::MAX, self.vocabulary);
@@ -163,17 +154,26 @@ impl WhisperEngine {
             state.pcm_to_mel(samples, ask.threads)?;
             state.lang_detect(0, ask.threads)
         });
-        let (id, probabilities) = match found {
+        let (_, odds) = match found {
             Ok(found) => found,
             Err(_) if watch.over() => return Err(stopped(cancel, Duration::ZERO)),
             Err(_) => return Err(SttError::Decode { code: -3 }),
         };
-        let code = whisper_rs::get_lang_str(id).unwrap_or("en");
-        let sure = usize::try_from(id).ok().and_then(|id| probabilities.get(id)).copied().unwrap_or(0.0);
-        self.params.set_language(Some(code));
-        self.detected = (sure >= SURE_OF_LANGUAGE).then_some(code);
-        tracing::info!(language = code, sure, kept = self.detected.is_some(), "language detected");
-        Ok(())
+        let odds: Vec<_> = (0..).map_while(whisper_rs::get_lang_str).zip(odds).collect();
+        let (language, sure) = likeliest(&odds, samples.len(), detection).unwrap_or(("en", 0.0));
+        tracing::debug!(language, sure, "language detected");
+        Ok(language)
+    }
+
+    /// How likely it is that nobody speaks, where Whisper was trained to tell: after the start of the text. (whisper.cpp 1.8.3 takes
+    /// it after the last token of the prompt, where it is near zero.)
+    fn no_speech_prob(&mut self, threads: usize) -> Option<f32> {
+        self.state.decode(&[self.context.token_sot()], 0, threads).ok()?;
+        let logits = self.state.get_logits().ok()?;
+        let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let all: f32 = logits.iter().map(|logit| (logit - most).exp()).sum();
+        let place = usize::try_from(self.context.token_nosp()).ok()?;
+        logits.get(place).map(|logit| (logit - most).exp() / all)
     }
 
     fn prompt_tokens(&self, prompt: &str) -> Vec<i32> {
@@ -210,6 +210,8 @@ impl WhisperEngine {
             avg_logprob: if tokens == 0 { 0.0 } else { (logprob / f64::from(tokens)) as f32 },
             no_speech_prob,
             tokens,
+            times: Vec::new(),
+            language: None,
             ending,
             encode: pass.encode,
             decode: pass.decode,
@@ -248,14 +250,25 @@ impl Engine for WhisperEngine {
             Some(own) => Language::choose(own, &self.name, self.context.is_multilingual()),
             None => Ok(self.language),
         };
-        if !self.speak(language.unwrap_or(Language::Detect)) {
-            self.detect_language(samples, ask, cancel)?;
-        }
+        let (code, is_detected) = match language.unwrap_or(Language::Detect) {
+            Language::Known(code) => (code, false),
+            Language::Detect => match kept(clip.samples().len(), &request.detection) {
+                Some(code) => (code, true),
+                None => (self.detect_language(samples, &request.detection, ask, cancel)?, true),
+            },
+        };
+        self.params.set_language(Some(code));
         let detected = Moment::now().since(began);
-        let prompt = self.prompt_tokens(request.prompt.reveal());
+        let changes = request.detection.changes(is_detected.then_some(code));
+        let prompt = self.prompt_tokens(if changes { "" } else { request.prompt.reveal() });
         let mut pass = self.run(samples, &prompt, ask, cancel)?;
         pass.encode += detected;
-        Ok(self.result(&pass, max_tokens))
+        let result = self.result(&pass, max_tokens);
+        let began = Moment::now();
+        let no_speech_prob = self.no_speech_prob(ask.threads).unwrap_or(result.no_speech_prob);
+        let decode = result.decode + Moment::now().since(began);
+        let language = is_detected.then(|| code.to_owned());
+        Ok(Decoded { language, no_speech_prob, decode, ..result })
     }
 }
 

@@ -1,35 +1,37 @@
 //! What is known of one take: its pieces, their texts, and who waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
-use ptt_messages::{Clip, Moment, Profile, Segment, SegmentState, SttEvent, SttTiming, TakeId, Transcript};
+use ptt_messages::{
+    Clip, Moment, Profile, Remarks, Segment, SegmentState, SttEvent, SttTiming, TakeId, Transcript,
+};
 
 use super::{Effect, Note, Policy, Running};
-use crate::check::{Suspicion, suspect};
-use crate::clean::clean;
+use crate::check::{Suspicion, echoes, suspect};
+use crate::clean::{Cleaned, Discard, clean, without};
 use crate::context::{FULL_FRAMES, LONGEST_CLIP_SAMPLES};
-use crate::engine::Decoded;
+use crate::engine::{Decoded, Ending};
 use crate::join::{Seam, append, last_words};
 use crate::second_look::is_believed;
 use crate::trim;
 
-/// A piece that the engine did not come to the end of is cut into pieces of at most 10 s: in a shorter one it gets lost less
-/// easily, and what it repeats is nearer to what was said. One that is no longer than that stays as it is.
+/// A piece that the engine did not come to the end of is cut into pieces of at most 10 s, and one that is no longer than that
+/// at its weakest place: in a shorter one it gets lost less easily.
 const CUT_SAMPLES: usize = 10 * 16_000;
-/// Parts of a segment are numbered with room between them for parts of parts.
-const PART: u32 = 100;
 
 /// A piece of a take: a segment, or a part of one that was too long for the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) index: u32,
-    part: u32,
+    /// Its first sample in the segment.
+    from: usize,
 }
 
 impl Key {
     pub(super) const fn whole(index: u32) -> Self {
-        Self { index, part: 0 }
+        Self { index, from: 0 }
     }
 }
 
@@ -63,7 +65,11 @@ impl Wanted {
 #[derive(Clone, Debug)]
 pub(super) struct Text {
     speech_end: u64,
-    words: Transcript,
+    cleaned: Cleaned,
+    /// The engine did not come to the end of what was said.
+    lost: bool,
+    /// Code of the language, where it was detected.
+    language: Option<String>,
     /// Background processor time that it took.
     cpu: Duration,
     /// Encoder positions that were used on suspicion.
@@ -78,13 +84,17 @@ pub(super) struct Piece {
     pub(super) resumed: bool,
     /// It is not decoded before it is closed: a decode in the background failed, or the engine got lost in it.
     pub(super) failed: bool,
-    /// A result of it was suspect: the next one is at a wider context. A long piece is cut when that one is no better.
+    /// A result of it was suspect: the next one is at a wider context. The piece is cut when the engine gets lost in that one.
     doubted: bool,
+    /// The result that was suspect, when the engine came to an end with it.
+    first: Option<Decoded>,
+    /// It is a part of a segment that was cut in a pause: no word goes on behind it.
+    pause: bool,
 }
 
 impl Piece {
     fn new(segment: Segment) -> Self {
-        Self { segment, text: None, resumed: false, failed: false, doubted: false }
+        Self { segment, text: None, resumed: false, failed: false, doubted: false, first: None, pause: false }
     }
 
     /// Whether its audio is final.
@@ -151,6 +161,7 @@ impl Take {
         if let Some(before) = before {
             let same = before.segment.speech_end == piece.segment.speech_end;
             piece.doubted = before.doubted && same;
+            piece.first = before.first.filter(|_| same);
             piece.failed = before.failed && same && !piece.closed();
             match before.text {
                 Some(text) if same && piece.closed() => {
@@ -164,7 +175,8 @@ impl Take {
         }
         let too_long = || trim::speech(&piece.segment).samples().len() > LONGEST_CLIP_SAMPLES;
         if live && piece.closed() && !piece.settled() && too_long() {
-            self.put_parts(&piece.segment, LONGEST_CLIP_SAMPLES, (0, PART));
+            let cuts = trim::windows(piece.segment.clip.samples(), LONGEST_CLIP_SAMPLES);
+            self.put_parts(key, &piece.segment, cuts);
         } else {
             self.pieces.insert(key, piece);
         }
@@ -212,17 +224,19 @@ impl Take {
         }
         for segment in row {
             if segment.clip.samples().len() > LONGEST_CLIP_SAMPLES {
-                self.put_parts(&segment, LONGEST_CLIP_SAMPLES, (0, PART));
+                let cuts = trim::windows(segment.clip.samples(), LONGEST_CLIP_SAMPLES);
+                self.put_parts(Key::whole(segment.id.index), &segment, cuts);
             } else {
                 self.pieces.insert(Key::whole(segment.id.index), Piece::new(segment));
             }
         }
     }
 
-    /// Puts the segment in as parts of at most `longest` samples, numbered from `first` on in steps.
-    fn put_parts(&mut self, segment: &Segment, longest: usize, (first, step): (u32, u32)) {
-        let numbers = (first..).step_by(step as usize);
-        for (part, range) in numbers.zip(trim::windows(segment.clip.samples(), longest)) {
+    /// Puts the segment of the piece `whole` in as parts of its samples.
+    fn put_parts(&mut self, whole: Key, segment: &Segment, parts: Vec<Range<usize>>) {
+        for range in parts {
+            let key = Key { from: whole.from + range.start, ..whole };
+            let pause = trim::is_pause(segment.clip.samples(), range.end);
             let start = segment.start + range.start as u64;
             let end = segment.start + range.end as u64;
             let piece = Segment {
@@ -231,7 +245,7 @@ impl Take {
                 clip: trim::part(&segment.clip, range),
                 ..segment.clone()
             };
-            self.pieces.insert(Key { index: segment.id.index, part }, Piece::new(piece));
+            self.pieces.insert(key, Piece { pause, ..Piece::new(piece) });
         }
     }
 
@@ -258,32 +272,64 @@ impl Take {
             }
         }
         let cpu = if running.background { cpu } else { Duration::ZERO };
+        let said = self.joined(|key, _| key < running.key);
         let Some(piece) = self.pieces.get_mut(&running.key) else { return };
         if !piece.segment.certain && !is_believed(decoded) {
             // Most likely nobody spoke, and a wider context does not change that.
-            let words = Transcript::default();
-            piece.text = Some(Text { speech_end: running.speech_end, words, cpu, speculated: 0 });
+            let cleaned = without(decoded, Discard::Uncertain);
+            let speech_end = running.speech_end;
+            piece.text = Some(Text { speech_end, lost: false, cleaned, language: None, cpu, speculated: 0 });
+            return;
+        }
+        if let Ending::LanguageSwitch(at) = decoded.ending {
+            effects.extend(running.background.then_some(Effect::Note(Note::Wasted(cpu))));
+            if piece.closed() {
+                let at = trim::speech_range(&piece.segment).start + at;
+                let parts = vec![0..at, at..piece.segment.clip.samples().len()];
+                self.cut(running.key, parts, effects);
+            } else {
+                piece.failed = true;
+            }
+            return;
+        }
+        let suspicion = suspect(decoded, running.audio).or_else(|| {
+            let echo = echoes(decoded.text.reveal(), &said, running.audio);
+            (echo && !piece.doubted).then_some(Suspicion::Echo)
+        });
+        if let Some(Suspicion::Missing) = suspicion
+            && let Some(parts) = trim::cut_behind(&piece.segment, decoded.last_time())
+        {
+            fall_back(Suspicion::Missing, running.background.then_some(cpu), &mut self.wanted, effects);
+            if piece.closed() {
+                self.cut(running.key, parts, effects);
+            } else {
+                piece.failed = true;
+            }
             return;
         }
         if running.frames < FULL_FRAMES
             && !piece.doubted
-            && let Some(why) = suspect(decoded, running.audio)
+            && let Some(why) = suspicion
         {
             piece.doubted = true;
+            piece.first = matches!(why, Suspicion::Repeats | Suspicion::Unsure).then(|| decoded.clone());
             fall_back(why, running.background.then_some(cpu), &mut self.wanted, effects);
             return;
         }
-        let long = trim::speech(&piece.segment).samples().len() > CUT_SAMPLES;
-        if long && let Some(why @ (Suspicion::Loop | Suspicion::TooLong)) = suspect(decoded, running.audio) {
+        // What it came to an end with is better than what it does not believe either.
+        let first = piece.first.take().filter(|_| suspicion.is_some());
+        let (decoded, suspicion) = first.as_ref().map_or((decoded, suspicion), |first| (first, None));
+        // The engine did not come to the end of what was said.
+        let lost = suspicion.filter(|why| matches!(why, Suspicion::Loop | Suspicion::TooLong));
+        if let Some(why) = lost
+            && let Some(parts) = trim::smaller(&piece.segment, CUT_SAMPLES)
+        {
             fall_back(why, running.background.then_some(cpu), &mut self.wanted, effects);
-            if !piece.closed() {
+            if piece.closed() {
+                self.cut(running.key, parts, effects);
+            } else {
                 piece.failed = true;
-                return;
             }
-            waste(piece.text.take(), effects);
-            let segment = piece.segment.clone();
-            self.pieces.remove(&running.key);
-            self.put_parts(&segment, CUT_SAMPLES, (running.key.part, 1));
             return;
         }
         waste(piece.text.take(), effects);
@@ -291,8 +337,23 @@ impl Take {
         if running.speculative && piece.closed() {
             self.speculated = self.speculated.saturating_sub(u64::from(running.frames));
         }
-        let words = Transcript::new(clean(decoded));
-        piece.text = Some(Text { speech_end: running.speech_end, words, cpu, speculated });
+        let cleaned = clean(decoded);
+        piece.text = Some(Text {
+            speech_end: running.speech_end,
+            lost: lost.is_some() && !cleaned.text.is_empty(),
+            cleaned,
+            language: decoded.language.clone(),
+            cpu,
+            speculated,
+        });
+    }
+
+    /// Replaces a piece by parts of it.
+    fn cut(&mut self, key: Key, parts: Vec<Range<usize>>, effects: &mut Vec<Effect>) {
+        if let Some(piece) = self.pieces.remove(&key) {
+            waste(piece.text, effects);
+            self.put_parts(key, &piece.segment, parts);
+        }
     }
 
     /// The first closed piece without a text.
@@ -334,6 +395,29 @@ impl Take {
         Transcript::new(prompt)
     }
 
+    /// The language of the last piece before this one that has one.
+    pub(super) fn language_before(&self, before: Key) -> Option<String> {
+        let texts = self.pieces.range(..before).rev().filter_map(|(_, piece)| piece.text.as_ref());
+        texts.filter(|text| !text.cleaned.text.is_empty()).find_map(|text| text.language.clone())
+    }
+
+    /// What is to be told beside the text.
+    pub(super) fn remarks(&self) -> Remarks {
+        let texts = || self.pieces.values().filter_map(|piece| piece.text.as_ref());
+        let mut languages: Vec<String> = Vec::new();
+        for language in texts().filter(|t| !t.cleaned.text.is_empty()).filter_map(|t| t.language.as_ref()) {
+            if !languages.contains(language) {
+                languages.push(language.clone());
+            }
+        }
+        let mut discarded = String::new();
+        for words in texts().filter_map(|text| text.cleaned.discarded.as_ref()) {
+            append(&mut discarded, words.words.reveal(), Seam::Pause);
+        }
+        let discarded = (!discarded.is_empty()).then(|| Transcript::new(discarded));
+        Remarks { languages, discarded, incomplete: texts().any(|text| text.lost) }
+    }
+
     pub(super) fn text(&self) -> String {
         self.joined(|_, _| true)
     }
@@ -357,6 +441,10 @@ impl Take {
 
     /// Its text was delivered: counts what was of use.
     pub(super) fn settle(&mut self, effects: &mut Vec<Effect>) {
+        for text in self.pieces.values().filter_map(|piece| piece.text.as_ref()) {
+            let why = text.cleaned.discarded.as_ref().map(|discarded| discarded.why);
+            effects.extend(why.map(|why| Effect::Note(Note::Discarded(why))));
+        }
         for cpu in self.pieces.values().filter_map(|piece| piece.text.as_ref()).map(|text| text.cpu) {
             if !cpu.is_zero() {
                 effects.push(Effect::Note(Note::Useful(cpu)));
@@ -376,10 +464,10 @@ impl Take {
         let mut seam = Seam::Pause;
         for (_, piece) in self.pieces.iter().filter(|(key, piece)| which(**key, piece)) {
             if let Some(found) = &piece.text {
-                append(&mut text, found.words.reveal(), seam);
+                append(&mut text, found.cleaned.text.reveal(), seam);
             }
             // Speech up to the last sample was cut; the detector's frames are 16 ms.
-            let cut = piece.segment.speech_end + 320 >= piece.segment.end();
+            let cut = piece.segment.speech_end + 320 >= piece.segment.end() && !piece.pause;
             seam = if cut { Seam::Forced } else { Seam::Pause };
         }
         text

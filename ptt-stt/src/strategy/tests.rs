@@ -11,6 +11,7 @@ use crate::context::ContextRule;
 use crate::engine::{Decoded, Ending};
 
 mod attempts;
+mod languages;
 mod parts;
 mod second_look;
 
@@ -24,6 +25,7 @@ fn policy(kind: StrategyKind) -> Policy {
         speculation_percent: 150,
         context: Some(ContextRule::new(Duration::from_millis(2_560), Duration::from_millis(7_680))),
         profiles: vec![Speech::default()],
+        languages: Vec::new(),
         prompt_words: 30,
     }
 }
@@ -165,6 +167,11 @@ fn told(event: &SttEvent) -> String {
         }
         SttEvent::Failed { take, fault } => {
             format!("failed {} {}", take.map_or_else(String::new, |t| t.to_string()), fault.kind.label())
+        }
+        SttEvent::Remarks { take, remarks } => {
+            let words = remarks.discarded.as_ref().map_or("", Transcript::reveal);
+            let incomplete = if remarks.incomplete { " incomplete" } else { "" };
+            format!("remarks {take} {} '{words}'{incomplete}", remarks.languages.join(","))
         }
         SttEvent::Ready { .. } | SttEvent::Unloaded => "other".to_owned(),
     }
@@ -351,7 +358,7 @@ fn what_is_suspect_is_decoded_once_more_at_full_context() {
     let mut s = Script::live();
     assert_eq!(s.release(tail(0, 0.0, 4.0, 4.2), 1), ["decode 1 4.2s/384 finalx2"]);
     assert_eq!(s.ends(1, Ok(loops.clone())), ["decode 2 4.2s/1500 finalx2"]);
-    assert_eq!(s.ends(2, Ok(loops.clone())), ["complete #1 'so my fellow' fallback"]);
+    assert_eq!(s.says(2, "Fine."), ["complete #1 'Fine.' fallback"]);
     assert_eq!(s.notes, [Note::Fallback(Suspicion::Loop)]);
 
     // In the background nobody waits for it: it is ready at the release.

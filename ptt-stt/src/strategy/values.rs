@@ -6,8 +6,9 @@ use ptt_messages::{Clip, Fault, Moment, Profile, Segment, SttEvent, TakeId, Tran
 use serde::{Deserialize, Serialize};
 
 use crate::check::Suspicion;
+use crate::clean::Discard;
 use crate::context::ContextRule;
-use crate::engine::Decoded;
+use crate::engine::{Decoded, Detection};
 
 /// When a take is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub struct Policy {
     pub context: Option<ContextRule>,
     /// What is particular about each profile's takes, the default one's first.
     pub profiles: Vec<Speech>,
+    /// The languages that may be detected; empty for all.
+    pub languages: Vec<String>,
     /// How many words of the text so far are the next piece's prompt.
     pub prompt_words: usize,
 }
@@ -130,6 +133,8 @@ pub struct Assignment {
     pub prompt: Transcript,
     /// The language of the take's profile, where it has one of its own.
     pub language: Option<String>,
+    /// How it is detected where it is `auto`.
+    pub detection: Detection,
     /// Compute threads to begin with.
     pub threads: usize,
     /// Whether nobody waits for it when it begins.
@@ -147,6 +152,8 @@ pub enum Note {
     Aborted,
     /// A result was suspect, and its audio is decoded once more, whole or in parts.
     Fallback(Suspicion),
+    /// Words were understood and left out.
+    Discarded(Discard),
     /// Background processor time whose result became part of a text.
     Useful(Duration),
     /// Background processor time in vain.

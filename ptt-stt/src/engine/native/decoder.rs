@@ -17,13 +17,16 @@ pub struct Past {
     /// Per layer: rows of keys and values.
     layers: Vec<Vec<f32>>,
     tokens: usize,
+    /// Attention of the last token to every position, the mean of the model's alignment heads.
+    pub attention: Vec<f32>,
 }
 
 impl Past {
     /// Nothing.
     #[must_use]
     pub fn new(model: &Model) -> Self {
-        Self { layers: vec![Vec::new(); model.decoder.layers.len()], tokens: 0 }
+        let layers = vec![Vec::new(); model.decoder.layers.len()];
+        Self { layers, tokens: 0, attention: Vec::new() }
     }
 }
 
@@ -49,9 +52,18 @@ pub fn step(
             *value += place;
         }
     }
-    for ((layer, kept), heads) in decoder.layers.iter().zip(&mut past.layers).zip(&seen.heads) {
-        through(layer, kept, heads, seen.weights.as_deref(), &mut x, past.tokens, &mut memory);
+    past.attention.clear();
+    for (at, ((layer, kept), heads)) in
+        decoder.layers.iter().zip(&mut past.layers).zip(&seen.heads).enumerate()
+    {
+        let aligned = Aligned {
+            heads: model.alignment.get(at).map_or(&[], Vec::as_slice),
+            attention: &mut past.attention,
+        };
+        through(layer, kept, heads, seen.weights.as_deref(), &mut x, past.tokens, aligned, &mut memory);
     }
+    let heads = model.alignment.iter().map(Vec::len).sum::<usize>().max(1) as f32;
+    past.attention.iter_mut().for_each(|share| *share /= heads);
     past.tokens += tokens.len();
     let last = &x[from * width..];
     let mut normed = vec![0.0; last.len()];
@@ -59,6 +71,22 @@ pub fn step(
     logits(&decoder.tokens, &normed, crew)
 }
 
+/// Which heads of a layer follow the speech, and where their attention is added up.
+struct Aligned<'a> {
+    heads: &'a [usize],
+    attention: &'a mut Vec<f32>,
+}
+
+impl Aligned<'_> {
+    fn add(&mut self, head: usize, shares: &[f32]) {
+        if self.heads.contains(&head) {
+            self.attention.resize(shares.len(), 0.0);
+            add(self.attention, shares);
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "what a layer reads and writes")]
 fn through(
     layer: &DecoderLayer,
     kept: &mut Vec<f32>,
@@ -66,6 +94,7 @@ fn through(
     weights: Option<&[f32]>,
     x: &mut [f32],
     before: usize,
+    mut aligned: Aligned<'_>,
     memory: &mut Memory,
 ) {
     let width = layer.norm.gain.len();
@@ -90,6 +119,9 @@ fn through(
     for (head, seen) in heads.iter().enumerate() {
         let rows = Rows { values: &queries[head * HEAD..], count, stride: width };
         look(rows, seen, weights, RowsMut { values: &mut mixed[head * HEAD..], stride: width }, memory);
+        // The shares that `look` left: a row for each token.
+        let shares = &memory.buffers[0];
+        aligned.add(head, &shares[shares.len() - shares.len() / count..]);
     }
     add(x, &apply(&layer.look_out, &mixed));
 

@@ -69,6 +69,24 @@ pub struct Seen {
     pub weights: Option<Vec<f32>>,
 }
 
+/// What a position weighs that is not to be seen: its share of any attention is zero.
+const UNSEEN: f32 = -1e4;
+
+impl Seen {
+    /// Leaves the decoder only these positions to look at, and gives the weights as they were.
+    pub fn only(&mut self, range: std::ops::Range<usize>) -> Option<Vec<f32>> {
+        let count = self.heads.first().and_then(|heads| heads.first()).map_or(0, |head| head.keys.columns());
+        let before = self.weights.clone();
+        let weights = self.weights.get_or_insert_with(|| vec![0.0; count]);
+        for (position, weight) in weights.iter_mut().enumerate() {
+            if !range.contains(&position) {
+                *weight = UNSEEN;
+            }
+        }
+        before
+    }
+}
+
 /// Keys and values of one head.
 #[derive(Debug, Default)]
 pub struct SeenHead {

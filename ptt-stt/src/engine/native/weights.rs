@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read};
 
+use super::alignment;
 use super::bytes::ByteRows;
 use super::matrix::Panels;
 use super::spectrogram::Spectrograph;
@@ -24,6 +25,8 @@ pub struct Model {
     pub spectrograph: Spectrograph,
     /// Its vocabulary.
     pub words: Words,
+    /// Per layer of the decoder: the heads whose attention follows the speech.
+    pub alignment: Vec<Vec<usize>>,
     pub(super) encoder: Encoder,
     pub(super) decoder: Decoder,
 }
@@ -124,6 +127,7 @@ impl Model {
         Ok(Self {
             spectrograph: Spectrograph::new(&filters),
             words: Words::new(texts, dims.vocab as usize),
+            alignment: alignment::heads(&dims),
             encoder: tensors.encoder(&dims)?,
             decoder: tensors.decoder(&dims)?,
             dims,

@@ -118,6 +118,12 @@ impl Words {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// How many bytes the text of a token has.
+    #[must_use]
+    pub fn length(&self, token: Token) -> usize {
+        self.texts.get(token as usize).map_or(0, Vec::len)
+    }
+
     /// The tokens of a text: of each word the longest beginning that is one, then of the rest.
     #[must_use]
     pub fn tokens(&self, text: &str) -> Vec<Token> {

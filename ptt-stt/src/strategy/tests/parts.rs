@@ -35,6 +35,53 @@ fn a_long_piece_that_the_engine_gets_lost_in_is_decoded_in_parts() {
 }
 
 #[test]
+fn a_short_piece_that_the_engine_gets_lost_in_is_cut_at_its_pause() {
+    let loops = || Ok(Decoded { ending: Ending::Loop, ..said("no, no, no, no, no, no, no, no") });
+    let mut samples = vec![0.3; 4 * RATE as usize];
+    samples[RATE as usize * 3 / 2..RATE as usize * 2].fill(0.001);
+    let rest = Segment { clip: Clip::new(samples).unwrap(), ..tail(0, 0.0, 4.0, 4.0) };
+    for mut s in [Script::live(), Script::batch()] {
+        assert_eq!(s.release(rest.clone(), 1), ["decode 1 4.0s/384 finalx2"]);
+        assert_eq!(s.ends(1, loops()), ["decode 2 4.0s/1500 finalx2"]);
+        let first = s.ends(2, loops());
+        assert!(
+            first[0].starts_with("decode 3 1.6s/384") || first[0].starts_with("decode 3 1.7s/384"),
+            "{first:?}"
+        );
+        assert!(s.says(3, "No, no.")[0].ends_with("after 'No, no.'"));
+        // Between the two is a pause: what is said on both sides of it was said twice.
+        let end = s.says(4, "No, do not do that.");
+        assert_eq!(end, ["complete #1 'No, no. No, do not do that.' fallback"]);
+    }
+}
+
+#[test]
+fn a_decode_that_ends_in_a_loop_is_never_complete() {
+    let loops = || Ok(Decoded { ending: Ending::Loop, ..said("no, no, no, no, no, no, no, no") });
+    let long = || Ok(Decoded { ending: Ending::MaxTokens, ..said("one two three four five six") });
+    for (lost, text) in [(loops(), "no,"), (long(), "one two three four five six")] {
+        let mut s = Script::live();
+        // Too short to be cut.
+        s.release(tail(0, 0.0, 1.0, 1.1), 1);
+        s.ends(1, lost.clone());
+        let end = s.ends(2, lost);
+        assert_eq!(end, ["remarks #1  '' incomplete".to_owned(), format!("complete #1 '{text}' fallback")]);
+    }
+}
+
+#[test]
+fn what_is_left_out_is_told_and_counted() {
+    let noise = Decoded { no_speech_prob: 0.9, avg_logprob: -1.2, ..said("I'm going to go.") };
+    let mut s = Script::live();
+    s.hear(committed(0, 0.0, 6.0, 6.5));
+    s.says(1, "One.");
+    s.release(tail(1, 6.5, 8.0, 8.2), 1);
+    let end = s.ends(2, Ok(noise));
+    assert_eq!(end, ["remarks #1  'I'm going to go.'", "complete #1 'One.' tail"]);
+    assert!(s.notes.contains(&Note::Discarded(crate::clean::Discard::NoSpeech)), "{:?}", s.notes);
+}
+
+#[test]
 fn an_open_piece_that_the_engine_gets_lost_in_waits_for_its_end() {
     let loops = Decoded { ending: Ending::Loop, ..said("so my fellow so my fellow so my fellow") };
     let mut s = Script::live();
