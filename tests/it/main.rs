@@ -13,6 +13,7 @@ mod bench;
 mod binary;
 mod capture;
 mod controller;
+mod decode;
 mod desktop_bus;
 mod faults;
 mod feedback;
