@@ -63,16 +63,18 @@ const AT_ONCE: f64 = 4.0;
 const UNSURE: f32 = -1.0;
 /// Speech this long has words in it.
 const MUST_SAY_SOMETHING: Duration = Duration::from_millis(1_500);
-/// So many words in a row are seldom said twice in one segment: a context that is too short has nearly all of its wrong words in
-/// sentences that come twice.
+/// So many words in a row are seldom said twice in one segment: a context that is too short has
+/// nearly all of its wrong words in sentences that come twice.
 const SAID_TWICE: usize = 4;
-/// Who says something twice in earnest says this many tokens per second at most, of the text with both; an engine that writes
-/// twice what was said once has more. For an engine that cannot tell when a token was said.
+/// Who says something twice in earnest says this many tokens per second at most, of the text with
+/// both; an engine that writes twice what was said once has more. For an engine that cannot tell
+/// when a token was said.
 const TWICE_IN_EARNEST: f64 = 3.5;
 /// Repeated words that lie closer together than this, each, are one sound that was written twice.
 const ONE_SOUND: Duration = Duration::from_millis(40);
-/// The text ends so long before the speech when something of it is missing: in 286 clips of real speech, slower ones among them,
-/// it is 2.3 s at most with the silence at their ends, and in repetitions that were written once it is 2.2 s and more.
+/// The text ends so long before the speech when something of it is missing: in 286 clips of real
+/// speech, slower ones among them, it is 2.3 s at most with the silence at their ends, and in
+/// repetitions that were written once it is 2.2 s and more.
 const MISSING: Duration = Duration::from_millis(2_000);
 /// An echo of the prompt comes from a clip that is this short.
 const ECHOES: Duration = Duration::from_millis(2_000);
@@ -144,15 +146,14 @@ fn timed_words(decoded: &Decoded) -> Vec<(String, Option<Duration>)> {
     starts.filter(|(word, _)| !word.is_empty()).collect()
 }
 
-/// Where `count` items in a row stand that come a second time, and where they do, with their number: the last of all, and one
-/// that does not overlap the first, where there is one.
+/// Where `count` items in a row stand that come a second time, and where they do, with their
+/// number: the last of all, and one that does not overlap the first, where there is one.
 fn said_twice<T: PartialEq>(items: &[T], count: usize) -> Option<(usize, usize, usize)> {
     let row = |at: usize| &items[at..at + count];
     let last = items.len().checked_sub(count)?;
     let pair = |least: usize| {
-        let seconds = (least..=last).rev();
         let first = |second: usize| (0..=second - least).rev().find(|first| row(*first) == row(second));
-        seconds.filter_map(|second| Some((first(second)?, second, count))).next()
+        (least..=last).rev().find_map(|second| Some((first(second)?, second, count)))
     };
     pair(count).or_else(|| pair(1))
 }

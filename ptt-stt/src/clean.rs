@@ -39,7 +39,8 @@ const DOUBTFUL: f32 = -0.6;
 const LOOP_TIMES: usize = 3;
 const LOOP_WORDS: usize = 6;
 
-/// Why words that the engine wrote are left out. Also the label `reason` of `ptt_stt_discarded_total`.
+/// Why words that the engine wrote are left out. Also the label `reason` of
+/// `ptt_stt_discarded_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Discard {
     /// Nobody speaks.

@@ -18,8 +18,8 @@ pub struct SttConfig {
     pub backend: Backend,
     /// Name of an installed model (`ptt-app models list`) or the path of a ggml file.
     pub model: String,
-    /// Language code such as `en` or `de`; `auto` detects it in every take, and within a take where it changes. Models whose
-    /// name ends in `.en` know English only.
+    /// Language code such as `en` or `de`; `auto` detects it in every take, and within a take where
+    /// it changes. Models whose name ends in `.en` know English only.
     pub language: String,
     /// The languages that `auto` may detect; empty for all.
     pub languages: Vec<String>,

@@ -171,9 +171,10 @@ pub(crate) const NO_SPEECH: f32 = 0.35;
 const DOUBTED: f32 = -0.9;
 
 impl Decoded {
-    /// Whether it thinks that nobody speaks, and does not believe what it wrote. Each alone is no evidence: hard speech, slower
-    /// or noisy, has averages down to -1.8, and repeated words a probability of silence up to 0.6. Of 31 clips of noise and
-    /// silence the smallest probability is 0.46; of 143 clips of speech, also slower and faster ones, the largest is 0.20, in pink
+    /// Whether it thinks that nobody speaks, and does not believe what it wrote. Each alone is no
+    /// evidence: hard speech, slower or noisy, has averages down to -1.8, and repeated words a
+    /// probability of silence up to 0.6. Of 31 clips of noise and silence the smallest probability
+    /// is 0.46; of 143 clips of speech, also slower and faster ones, the largest is 0.20, in pink
     /// noise of 10 dB less 0.29.
     #[must_use]
     pub fn nobody_speaks(&self) -> bool {

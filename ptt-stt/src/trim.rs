@@ -81,8 +81,8 @@ pub fn windows(samples: &[f32], longest: usize) -> Vec<Range<usize>> {
     ranges
 }
 
-/// How to cut a segment in which the engine gets lost: into parts of at most `longest` samples, or, when it is no longer, in two at
-/// the weakest place. `None` when it is too short.
+/// How to cut a segment in which the engine gets lost: into parts of at most `longest` samples, or,
+/// when it is no longer, in two at the weakest place. `None` when it is too short.
 #[must_use]
 pub fn smaller(segment: &Segment, longest: usize) -> Option<Vec<Range<usize>>> {
     let samples = segment.clip.samples();
@@ -97,7 +97,8 @@ pub fn smaller(segment: &Segment, longest: usize) -> Option<Vec<Range<usize>>> {
     })
 }
 
-/// How to cut a segment of which the engine wrote what was said up to a time in its speech: at the weakest place behind it.
+/// How to cut a segment of which the engine wrote what was said up to a time in its speech: at the
+/// weakest place behind it.
 #[must_use]
 pub fn cut_behind(segment: &Segment, at: Duration) -> Option<Vec<Range<usize>>> {
     let samples = segment.clip.samples();

@@ -1,4 +1,5 @@
-//! What the engine makes of repetitions, of noise, and of takes in several languages: real engines, real and synthetic speech.
+//! What the engine makes of repetitions, of noise, and of takes in several languages: real engines,
+//! real and synthetic speech.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

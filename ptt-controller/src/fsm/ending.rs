@@ -114,7 +114,8 @@ impl Machine {
         };
         let take = self.new_take(Gesture::over(now, audio.profile));
         let audio = audio.under(take.id);
-        // No microphone is wanted here; the lease tells the resource manager that the model is in use.
+        // No microphone is wanted here; the lease tells the resource manager that the model is in
+        // use.
         out.push(ResourceCommand::Acquire { take: take.id });
         tell_profile(&take, out);
         for segment in &audio.heard {

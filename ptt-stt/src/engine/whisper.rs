@@ -165,8 +165,9 @@ impl WhisperEngine {
         Ok(language)
     }
 
-    /// How likely it is that nobody speaks, where Whisper was trained to tell: after the start of the text. (whisper.cpp 1.8.3 takes
-    /// it after the last token of the prompt, where it is near zero.)
+    /// How likely it is that nobody speaks, where Whisper was trained to tell: after the start of
+    /// the text. (whisper.cpp 1.8.3 takes it after the last token of the prompt, where it is near
+    /// zero.)
     fn no_speech_prob(&mut self, threads: usize) -> Option<f32> {
         self.state.decode(&[self.context.token_sot()], 0, threads).ok()?;
         let logits = self.state.get_logits().ok()?;

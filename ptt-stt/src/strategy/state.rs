@@ -17,8 +17,8 @@ use crate::join::{Seam, append, last_words};
 use crate::second_look::is_believed;
 use crate::trim;
 
-/// A piece that the engine did not come to the end of is cut into pieces of at most 10 s, and one that is no longer than that
-/// at its weakest place: in a shorter one it gets lost less easily.
+/// A piece that the engine did not come to the end of is cut into pieces of at most 10 s, and one
+/// that is no longer than that at its weakest place: in a shorter one it gets lost less easily.
 const CUT_SAMPLES: usize = 10 * 16_000;
 
 /// A piece of a take: a segment, or a part of one that was too long for the engine.
@@ -84,7 +84,8 @@ pub(super) struct Piece {
     pub(super) resumed: bool,
     /// It is not decoded before it is closed: a decode in the background failed, or the engine got lost in it.
     pub(super) failed: bool,
-    /// A result of it was suspect: the next one is at a wider context. The piece is cut when the engine gets lost in that one.
+    /// A result of it was suspect: the next one is at a wider context. The piece is cut when the
+    /// engine gets lost in that one.
     doubted: bool,
     /// The result that was suspect, when the engine came to an end with it.
     first: Option<Decoded>,

@@ -1,4 +1,5 @@
-//! The heads of the decoder whose attention follows the speech: where they look is where a token was said. Pure data.
+//! The heads of the decoder whose attention follows the speech: where they look is where a token
+//! was said. Pure data.
 
 use crate::model::layout::Dims;
 
@@ -11,7 +12,8 @@ const BASE_EN: Heads = &[(3, 3), (4, 7), (5, 1), (5, 5), (5, 7)];
 const BASE: Heads = &[(3, 1), (4, 2), (4, 3), (4, 7), (5, 1), (5, 2), (5, 4), (5, 6)];
 const TURBO: Heads = &[(2, 4), (2, 11), (3, 3), (3, 6), (3, 11), (3, 14)];
 
-/// Per layer, the heads that follow the speech. Where they are not published for such a model, all of the upper half.
+/// Per layer, the heads that follow the speech. Where they are not published for such a model, all
+/// of the upper half.
 #[must_use]
 pub fn heads(dims: &Dims) -> Vec<Vec<usize>> {
     let layers = dims.text_layer as usize;

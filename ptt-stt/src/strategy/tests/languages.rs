@@ -51,7 +51,8 @@ fn a_piece_is_cut_where_its_language_changes() {
         assert_eq!(end[0], "remarks #1 en,de ''");
         assert!(end[1].starts_with("complete #1 'One. Zwei.'"), "{end:?}");
     }
-    // An open one waits for its end; the silence before the speech, which the engine does not get, is counted.
+    // An open one waits for its end; the silence before the speech, which the engine does not get,
+    // is counted.
     let mut s = Script::live();
     s.hear(paused(0, 0.0, 7.0, 7.3));
     assert!(s.ends(1, switch()).is_empty());
