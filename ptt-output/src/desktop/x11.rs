@@ -77,17 +77,19 @@ impl Desktop for X11 {
     }
 
     fn type_text(&mut self, text: &str) -> Result<(), OutputError> {
-        Self::typist(&mut self.typist, &self.conn)?.type_text(&self.conn, text)
+        let keys = Self::typist(&mut self.typist, &self.conn)?.keys(&self.conn, text)?;
+        // The server keeps what a program does not read: no window is disconnected by a long text.
+        Ok(keys.press(&self.conn)?)
     }
 
     fn paste(&mut self, text: &str, chord: PasteChord, limit: Duration) -> Result<(), OutputError> {
         // Before the clipboard is touched: without a way to press the chord it stays as it is.
         let keys = Self::typist(&mut self.typist, &self.conn)?.chord(&self.conn, chord)?;
         let target = self.focus.client(&self.conn)?;
-        let lent =
-            Self::clipboard(&mut self.clipboard, &self.display)?.lend(text, chord.may_paste_primary())?;
+        let clipboard = Self::clipboard(&mut self.clipboard, &self.display)?;
+        let lent = clipboard.lend(text, chord.may_paste_primary(), target)?;
         keys.press(&self.conn)?;
-        if lent.taken(target, limit) { Ok(()) } else { Err(OutputError::NotTaken { limit }) }
+        if lent.taken(limit) { Ok(()) } else { Err(OutputError::NotTaken { limit }) }
     }
 
     fn copy(&mut self, text: &str) -> Result<(), OutputError> {

@@ -12,15 +12,13 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-
-use rustix::event::{EventfdFlags, eventfd};
-use x11rb::protocol::xproto::Window as XWindow;
+use std::time::Duration;
 
 use super::focus::Client;
 use super::{NAME, open};
 use crate::error::OutputError;
 use owner::Owner;
+use rustix::event::{EventfdFlags, eventfd};
 
 /// How long the thread may take to save what there is and to own the clipboard.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -29,10 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 enum Order {
     /// Own the clipboard until somebody else does, and tell whether we do.
     Give { text: String, owned: Sender<bool> },
-    /// Keep what there is, own the clipboard (and the primary selection), and tell who takes the text.
-    Lend { text: String, primary: bool, owned: Sender<bool>, served: Sender<XWindow> },
-    /// The text was taken: what was kept is due.
-    Settle,
+    /// Keep what there is, own the clipboard (and the primary selection), tell when `target` takes the
+    /// text, however late, and give back what there was.
+    Lend { text: String, primary: bool, target: Option<Client>, owned: Sender<bool>, served: Sender<()> },
 }
 
 /// The handle. The thread ends with it.
@@ -82,16 +79,18 @@ impl Clipboard {
         is_ours(&owned)
     }
 
-    /// Puts the text into the clipboard for one paste. What is there now comes back when the text was taken.
+    /// Puts the text into the clipboard for one paste by `target` (or by anybody, where that is not
+    /// known): clipboard managers take it too, but have pasted nothing. What is there now comes back when
+    /// the text was taken, however late that is.
     ///
     /// # Errors
     /// [`OutputError::ClipboardBusy`], [`OutputError::DesktopLost`].
-    pub fn lend(&self, text: &str, primary: bool) -> Result<Lent<'_>, OutputError> {
+    pub fn lend(&self, text: &str, primary: bool, target: Option<Client>) -> Result<Lent, OutputError> {
         let (told, owned) = channel();
         let (tell, served) = channel();
-        self.order(Order::Lend { text: text.to_owned(), primary, owned: told, served: tell })?;
+        self.order(Order::Lend { text: text.to_owned(), primary, target, owned: told, served: tell })?;
         is_ours(&owned)?;
-        Ok(Lent { clipboard: self, served })
+        Ok(Lent(served))
     }
 
     fn order(&self, order: Order) -> Result<(), OutputError> {
@@ -135,24 +134,12 @@ fn lost() -> OutputError {
 
 /// The clipboard with a text in it that waits for being pasted.
 #[derive(Debug)]
-pub(super) struct Lent<'a> {
-    clipboard: &'a Clipboard,
-    served: Receiver<XWindow>,
-}
+pub(super) struct Lent(Receiver<()>);
 
-impl Lent<'_> {
-    /// Waits until `target` (or anybody, where it is not known) took the text. Clipboard managers take it too, but have
-    /// pasted nothing.
-    ///
-    /// If it was taken, the old content comes back in a moment; if not, the text stays.
-    pub fn taken(self, target: Option<Client>, limit: Duration) -> bool {
-        let end = Instant::now() + limit;
-        while let Ok(by) = self.served.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            if target.is_none_or(|target| target.owns(by)) {
-                return self.clipboard.order(Order::Settle).is_ok();
-            }
-        }
-        false
+impl Lent {
+    /// Waits until the text is taken. If not, it stays and may still be.
+    pub fn taken(self, limit: Duration) -> bool {
+        self.0.recv_timeout(limit).is_ok()
     }
 }
 

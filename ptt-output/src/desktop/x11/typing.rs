@@ -55,11 +55,11 @@ impl Typist {
         Ok(Self { device: xtest_keyboard(conn)?, bound: BTreeMap::new() })
     }
 
-    /// Types the text.
+    /// Looks up the keys of a text, and binds what the keymap lacks.
     ///
     /// # Errors
-    /// [`OutputError::Untypable`] before any key, [`OutputError::DesktopLost`].
-    pub fn type_text(&mut self, conn: &Link, text: &str) -> Result<(), OutputError> {
+    /// [`OutputError::Untypable`], [`OutputError::DesktopLost`].
+    pub fn keys(&mut self, conn: &Link, text: &str) -> Result<Keys, OutputError> {
         let (keymap, caps) = self.keymap(conn)?;
         let mut strokes = keymap.strokes();
         let lacking: BTreeSet<char> = text.chars().filter(|c| !strokes.contains_key(c)).collect();
@@ -77,8 +77,8 @@ impl Typist {
         if !lacking.is_empty() {
             return Err(OutputError::Untypable { characters: lacking.len() });
         }
-        let keys: Vec<Stroke> = text.chars().filter_map(|c| strokes.get(&c).copied()).collect();
-        Ok(press(conn, &keymap, caps, &keys)?)
+        let strokes = text.chars().filter_map(|c| strokes.get(&c).copied()).collect();
+        Ok(Keys { keymap, caps, strokes })
     }
 
     /// Looks up the keys of a chord.
@@ -138,6 +138,22 @@ impl Typist {
         // Whoever chooses another layout takes our bindings away with the old one.
         self.bound.retain(|keycode, sym| keymap.binds(*keycode, *sym));
         Ok((keymap, caps))
+    }
+}
+
+/// The keys of a text.
+#[derive(Debug)]
+pub(super) struct Keys {
+    keymap: Keymap,
+    /// Whether Caps Lock is on.
+    caps: bool,
+    strokes: Vec<Stroke>,
+}
+
+impl Keys {
+    /// Presses them, one after the other.
+    pub fn press(&self, conn: &Link) -> Result<(), Broken> {
+        press(conn, &self.keymap, self.caps, &self.strokes)
     }
 }
 

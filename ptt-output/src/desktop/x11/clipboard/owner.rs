@@ -19,6 +19,7 @@ use super::content::{Atoms, Content};
 use super::save::{Saved, window};
 use crate::desktop::content::LINGER;
 use crate::desktop::x11::Broken;
+use crate::desktop::x11::focus::Client;
 use crate::desktop::x11::link::Link;
 
 /// Where nothing is to be waited for but events.
@@ -30,10 +31,18 @@ pub(super) struct Owner {
     pub(super) atoms: Atoms,
     /// The clipboard and the primary selection.
     pub(super) selections: [Selection; 2],
-    /// Who wants to know of takers of the text.
-    served: Option<Sender<XWindow>>,
+    /// Who is to take the text that is lent.
+    taker: Option<Taker>,
     /// When what was kept is given back.
     pub(super) due: Option<Instant>,
+}
+
+/// Who is to take a text.
+struct Taker {
+    /// `None` where it is not known: then anybody may be.
+    target: Option<Client>,
+    /// Who wants to know, and may be gone by then.
+    served: Sender<()>,
 }
 
 pub(super) struct Selection {
@@ -57,7 +66,7 @@ impl Owner {
         let window = window(&conn)?;
         let selection = |name| Selection { name, held: None };
         let selections = [selection(atoms.CLIPBOARD), selection(AtomEnum::PRIMARY.into())];
-        Ok(Self { conn, window, atoms, selections, served: None, due: None })
+        Ok(Self { conn, window, atoms, selections, taker: None, due: None })
     }
 
     /// Until the handle is dropped or the connection breaks.
@@ -92,13 +101,13 @@ impl Owner {
             Order::Give { text, owned } => {
                 let content = Content::text(&self.atoms, &text, false);
                 let since = self.now(Instant::now() + LONG)?;
-                (self.served, self.due) = (None, None);
+                (self.taker, self.due) = (None, None);
                 // Nothing comes back any more, save to a primary selection that is still lent.
                 self.give_back()?;
                 let ours = self.own(0, Held { content, since, before: None })?;
                 let _ = owned.send(ours);
             }
-            Order::Lend { text, primary, owned, served } => {
+            Order::Lend { text, primary, target, owned, served } => {
                 self.due = None;
                 let content = Content::text(&self.atoms, &text, true);
                 let mut before = Vec::new();
@@ -107,12 +116,8 @@ impl Owner {
                 }
                 let since = self.now(Instant::now() + LONG)?;
                 let ours = self.lend(&content, before, since)?;
-                self.served = ours.then_some(served);
+                self.taker = ours.then_some(Taker { target, served });
                 let _ = owned.send(ours);
-            }
-            Order::Settle => {
-                self.served = None;
-                self.due = Some(Instant::now() + LINGER);
             }
         }
         Ok(())
@@ -218,9 +223,10 @@ impl Owner {
         self.conn.flush()?;
         if answered
             && self.atoms.is_text(target)
-            && let Some(served) = &self.served
+            && let Some(taker) = self.taker.take_if(|taker| taker.is(requestor))
         {
-            let _ = served.send(requestor);
+            self.due = Some(Instant::now() + LINGER);
+            let _ = taker.served.send(());
         }
         Ok(())
     }
@@ -283,6 +289,12 @@ impl Owner {
             }
             wait(&[self.conn.stream()], left)?;
         }
+    }
+}
+
+impl Taker {
+    fn is(&self, requestor: XWindow) -> bool {
+        self.target.is_none_or(|target| target.owns(requestor))
     }
 }
 

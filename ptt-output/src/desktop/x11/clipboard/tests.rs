@@ -3,6 +3,8 @@
 
 mod rig;
 
+use std::time::Instant;
+
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _};
 
