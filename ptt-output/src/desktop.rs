@@ -3,8 +3,10 @@
 //! What lives here: the trait, which system is there, and the names of the keys that paste. What does not: which text
 //! goes which way and what follows when a way fails (`sink/desk.rs`).
 
+mod backlog;
 mod chord;
 mod content;
+mod pace;
 pub mod portal;
 pub mod uinput;
 pub mod wayland;
@@ -85,16 +87,18 @@ pub trait Desktop: Send {
     /// those the user did not ask for.
     ///
     /// # Errors
-    /// Before any key [`OutputError::Untypable`] and [`OutputError::NotOffered`], of `uinput` [`OutputError::NotInLayout`],
-    /// [`OutputError::CapsLock`], [`OutputError::ModifiersHeld`] and [`OutputError::KeyboardDenied`]. When a part may be out
-    /// [`OutputError::DesktopLost`], of `uinput` [`OutputError::KeyboardLost`] and [`OutputError::HeldMidway`].
+    /// Before any key [`OutputError::Untypable`], [`OutputError::LongText`] and [`OutputError::NotOffered`], of `uinput`
+    /// [`OutputError::NotInLayout`], [`OutputError::CapsLock`], [`OutputError::ModifiersHeld`] and
+    /// [`OutputError::KeyboardDenied`]. When a part may be out [`OutputError::DesktopLost`], [`OutputError::NotRead`],
+    /// [`OutputError::WindowGone`], of `uinput` [`OutputError::KeyboardLost`] and [`OutputError::HeldMidway`].
     fn type_text(&mut self, text: &str) -> Result<(), OutputError>;
 
     /// Takes the clipboard, sends the chord, waits until the focused application took the text, and gives the old
     /// content back in all its formats, if the clipboard is still ours then. The giving back may go on after the return.
     ///
     /// # Errors
-    /// [`OutputError::NotTaken`] when nobody took the text within `limit`: it stays in the clipboard then, and may still be taken.
+    /// [`OutputError::NotTaken`] when nobody took the text within `limit`, which counts for a window that reads its events: the
+    /// text stays in the clipboard then, may still be taken, and only after that the old content comes back.
     /// [`OutputError::ClipboardBusy`], maybe after the chord. [`OutputError::NotOffered`] and [`OutputError::Portal`] before it;
     /// [`OutputError::DesktopLost`] and [`OutputError::PortalLost`] when the text may be out.
     fn paste(&mut self, text: &str, chord: PasteChord, limit: Duration) -> Result<(), OutputError>;

@@ -152,6 +152,25 @@ pub enum OutputError {
         /// How many.
         characters: usize,
     },
+    /// Longer than what a window surely bears that may not read what is typed. Nothing was typed.
+    #[error(
+        "{characters} characters are more than can be typed at once into a window that may be busy; use `output.sink = \"paste\"` or \"auto\""
+    )]
+    LongText {
+        /// How many.
+        characters: usize,
+    },
+    /// The window has not read what was typed, and may still.
+    #[error(
+        "the window did not read what was typed within {limit:?}; it may hang, and may still take the text"
+    )]
+    NotRead {
+        /// How long it had.
+        limit: Duration,
+    },
+    /// The window is gone, and what was typed with it.
+    #[error("the window was closed before it had read what was typed")]
+    WindowGone,
     /// `uinput` is to type and nobody says in which layout.
     #[error(
         "`output.sink` or a rule is \"uinput\" but `output.uinput_layout` names no layout; name the one of the console or the compositor, such as \"us\""
@@ -308,17 +327,21 @@ impl OutputError {
             | Self::NotOffered { .. } => FaultKind::Misconfigured,
             Self::CommandFailed { .. }
             | Self::Untypable { .. }
+            | Self::LongText { .. }
             | Self::NotInLayout { .. }
             | Self::NoSpace { .. }
             | Self::Io { .. }
             | Self::Stopped
             | Self::NoThread { .. } => FaultKind::Broken,
-            Self::CommandHangs { .. } | Self::Stuck { .. } | Self::NotTaken { .. } => FaultKind::Timeout,
+            Self::CommandHangs { .. } | Self::Stuck { .. } | Self::NotTaken { .. } | Self::NotRead { .. } => {
+                FaultKind::Timeout
+            }
             Self::Closed { .. }
             | Self::NoDesktop
             | Self::NoDesktopButJournal
             | Self::NoDisplay { .. }
             | Self::DesktopLost { .. }
+            | Self::WindowGone
             | Self::KeyboardLost { .. }
             | Self::NoUinput => FaultKind::Gone,
             Self::Denied { .. } | Self::UinputDenied | Self::KeyboardDenied { .. } => FaultKind::Denied,
@@ -342,6 +365,8 @@ impl OutputError {
                 | Self::PortalLost(_)
                 | Self::KeyboardLost { .. }
                 | Self::HeldMidway { .. }
+                | Self::NotRead { .. }
+                | Self::WindowGone
                 | Self::NoWindowTold
         )
     }

@@ -22,7 +22,9 @@ use evdev::{AttributeSet, EventType, InputEvent, KeyCode, SynchronizationCode};
 use self::held::Hands;
 use self::layout::{Layout, Stroke};
 pub use self::layout::{LayoutName, NoLayoutName};
-use super::{Desktop, PasteChord, Window};
+use super::backlog::{Backlog, FULL, STILL_LIMIT, Watch};
+use super::pace::Pace;
+use super::{Desktop, PasteChord, Window, wayland};
 use crate::error::OutputError;
 
 /// For messages.
@@ -38,6 +40,14 @@ const NOTICE: Duration = Duration::from_secs(1);
 /// stands still for less than 64 of these misses nothing.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// Events that a Wayland window which does not read surely bears, each in a piece of memory of its own,
+/// and the rate at which they may follow: a stall of three seconds fits its socket.
+const BURST: u32 = 120;
+const PER_SECOND: u32 = 40;
+
+/// The longest text for a reader that nothing is known of. A text console holds 4,095 bytes.
+const LONGEST: usize = 4_000;
+
 /// How long the user may hold a modifier in the middle of a text.
 const MIDDLE: Duration = Duration::from_secs(2);
 
@@ -49,6 +59,26 @@ pub struct Uinput {
     hands: Hands,
     /// Not to be used before.
     noticed: Instant,
+    /// The pace where the compositor cannot be looked at.
+    pace: Pace,
+}
+
+/// What is known of who reads the keys.
+enum Reader {
+    /// Programs of a Wayland compositor, and what they have not read.
+    Watched(Backlog, Watch),
+    /// Programs of a Wayland compositor that cannot be looked at.
+    Unseen,
+    /// A text console, or an X server, which keeps what its programs do not read.
+    Other,
+}
+
+impl Reader {
+    fn find() -> Self {
+        let Some(server) = wayland::server() else { return Self::Other };
+        let watched = Backlog::at(&server).and_then(|backlog| backlog.watch().map(|watch| (backlog, watch)));
+        watched.map_or(Self::Unseen, |(backlog, watch)| Self::Watched(backlog, watch))
+    }
 }
 
 /// Whether XKB's files have this layout.
@@ -68,7 +98,13 @@ impl Uinput {
         let layout = Layout::load(layout)?;
         let device = device().map_err(refused)?;
         tracing::debug!(device = DEVICE_NAME, "plugged in");
-        Ok(Self { device, layout, hands: Hands::default(), noticed: Instant::now() + NOTICE })
+        Ok(Self {
+            device,
+            layout,
+            hands: Hands::default(),
+            noticed: Instant::now() + NOTICE,
+            pace: Pace::new(BURST, PER_SECOND),
+        })
     }
 
     /// Presses one key. What it was readied for comes down and up in one write.
@@ -104,7 +140,19 @@ impl Desktop for Uinput {
             return Err(OutputError::CapsLock);
         }
         thread::sleep(self.noticed.saturating_duration_since(Instant::now()));
+        let mut reader = Reader::find();
+        if matches!(reader, Reader::Other) && strokes.len() > LONGEST {
+            return Err(OutputError::LongText { characters: strokes.len() });
+        }
         for (at, stroke) in strokes.into_iter().enumerate() {
+            match &mut reader {
+                Reader::Watched(backlog, watch) => watch.wait(backlog, FULL, STILL_LIMIT)?,
+                Reader::Unseen => {
+                    let now = Instant::now();
+                    thread::sleep(self.pace.send(2 + 2 * stroke.held.len(), now).duration_since(now));
+                }
+                Reader::Other => {}
+            }
             if !self.hands.free_within(MIDDLE)? {
                 return Err(match at {
                     0 => OutputError::ModifiersHeld { limit: MIDDLE },

@@ -10,11 +10,14 @@ mod hands;
 mod keyboard;
 mod keymap;
 mod place;
+mod reading;
 mod toplevel;
 mod transfer;
 
+use std::env;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -39,6 +42,12 @@ pub fn found() -> Option<String> {
     place::newest(&ptt_dirs::runtime()?)
 }
 
+/// The socket of the display that the environment names, else of the newest.
+pub(super) fn server() -> Option<PathBuf> {
+    let named = env::var("WAYLAND_DISPLAY").ok().filter(|name| !name.is_empty());
+    place::socket(&named.or_else(found)?, ptt_dirs::runtime().as_deref())
+}
+
 /// A connection to a compositor.
 #[derive(Debug)]
 pub struct Wayland {
@@ -56,6 +65,7 @@ enum Job {
     Type(String),
     Paste(String, PasteChord, Duration),
     Copy(String),
+    Rest,
     End,
 }
 
@@ -149,6 +159,12 @@ impl Desktop for Wayland {
     fn copy(&mut self, text: &str) -> Result<(), OutputError> {
         self.ask(Job::Copy(text.to_owned())).map(|_| ())
     }
+
+    fn rest(&mut self) {
+        if let Err(error) = self.ask(Job::Rest) {
+            tracing::debug!(%error, "the layout was not released");
+        }
+    }
 }
 
 impl Drop for Wayland {
@@ -180,6 +196,10 @@ fn serve(mut hands: Hands, inbox: &Receiver<Job>, outbox: &Sender<Answer>) {
             (Job::Type(text), Ok(())) => hands.type_text(&text).map(|()| None),
             (Job::Paste(text, chord, limit), Ok(())) => hands.paste(&text, chord, limit).map(|()| None),
             (Job::Copy(text), Ok(())) => hands.copy(&text).map(|()| None),
+            (Job::Rest, Ok(())) => {
+                hands.rest();
+                Ok(None)
+            }
         };
         if outbox.send(answer).is_err() {
             return;

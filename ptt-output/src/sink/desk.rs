@@ -8,7 +8,10 @@
 //!   output there is decided before this (`auto.rs`).
 //! * A way is followed by the next one only when it has put out nothing. When the connection breaks, a part may be out,
 //!   and the text is kept for `retry` instead.
-//! * After a chord that pastes nobody types: a slow window may still paste.
+//! * After a chord that pastes nobody types: a slow window may still paste. The text waits for it in the
+//!   clipboard, and what was there before comes back once it is taken.
+//! * A long text is pasted rather than typed: a window may read keys slowly, and one paste is one event. So
+//!   is one with characters beyond the basic plane, such as emoji, which some programs garble as keys.
 //! * A text whose window has lost the keyboard since the release goes to the clipboard, as one does while the user holds
 //!   a modifier, for which `wait` has waited: what would be typed there is not what was meant. So does one that would reach
 //!   no window at all; where that is not certain, it is typed and kept too.
@@ -33,6 +36,13 @@ use connection::{Connection, Ready, Shared};
 
 /// How long a text that waits for the user's hands takes to see that it is not wanted any more.
 const LOOK: Duration = Duration::from_millis(30);
+
+/// Characters from which on a text is pasted where it can be. The slowest programs (GTK 3) read 500 keys
+/// per second.
+const LONG_TEXT: usize = 500;
+
+/// The last character that every program understands as a key: Chromium cuts others to 16 bits.
+const LAST_TYPABLE: char = '\u{ffff}';
 
 /// The sinks `type`, `paste`, `uinput`, `clipboard` and `auto`.
 pub struct DeskSink {
@@ -176,6 +186,9 @@ impl DeskSink {
         let chord = found.and_then(|rule| rule.paste_chord).or(config.paste_chord);
         let chord = chord.unwrap_or_else(|| desktop.paste_chord());
         let mut ways = VecDeque::from(ways_of(config, found));
+        if lines.chars().nth(LONG_TEXT).is_some() || lines.chars().any(|c| c > LAST_TYPABLE) {
+            paste_first(&mut ways);
+        }
         let mut why = None;
         while let Some(way) = ways.pop_front() {
             let done = match way {
@@ -194,6 +207,11 @@ impl DeskSink {
             match done {
                 Ok(()) => return Ok(Put { way, why }),
                 Err(error) if error.may_be_out() => return Err(error),
+                // It is there already, and a window that is slow may still paste it.
+                Err(error @ OutputError::NotTaken { .. }) if ways.contains(&Way::Clipboard) => {
+                    metrics::count_way(Way::Clipboard, true);
+                    return Ok(Put { way: Way::Clipboard, why: Some(error) });
+                }
                 Err(error) => {
                     debug!(way = way.label(), %error, "the next way is tried");
                     if error.bars_keys() {
@@ -223,6 +241,16 @@ impl DeskSink {
 fn ways_of(config: &OutputConfig, rule: Option<&Rule>) -> Vec<Way> {
     let ways = ways(config.sink, rule, config.uinput_layout.is_some()).iter().copied();
     ways.filter(|way| !config.brief || way.is_keys()).collect()
+}
+
+/// Puts pasting before typing, where both are ways.
+fn paste_first(ways: &mut VecDeque<Way>) {
+    let at = |way| ways.iter().position(|known| *known == way);
+    if let (Some(typing), Some(pasting)) = (at(Way::Type), at(Way::Paste))
+        && typing < pasting
+    {
+        ways.swap(typing, pasting);
+    }
 }
 
 /// Whether a text can be put out where there is no desktop.

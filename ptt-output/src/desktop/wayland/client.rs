@@ -21,6 +21,7 @@ use super::NAME;
 use super::clipboard::Clipboard;
 use super::toplevel::Toplevels;
 use super::transfer::Transfers;
+use crate::desktop::backlog::{Backlog, Watch};
 use crate::error::OutputError;
 
 /// How long a compositor may take to answer. One that does not is stopped or overloaded, and a user waits.
@@ -33,6 +34,8 @@ pub(super) struct Client {
     registry: WlRegistry,
     seat: Option<WlSeat>,
     bell: Arc<OwnedFd>,
+    /// What the compositor's programs have not read, where the kernel tells.
+    pub backlog: Option<Backlog>,
     pub world: World,
 }
 
@@ -64,7 +67,9 @@ impl Client {
         let connection = Connection::from_socket(stream).map_err(lost)?;
         let queue = connection.new_event_queue();
         let registry = connection.display().get_registry(&queue.handle(), ());
-        let mut client = Self { connection, queue, registry, seat: None, bell, world: World::default() };
+        let backlog = None;
+        let world = World::default();
+        let mut client = Self { connection, queue, registry, seat: None, bell, backlog, world };
         client.sync()?;
         client.seat = client.bind(1..=5, ());
         // The seat says what it has.
@@ -75,6 +80,15 @@ impl Client {
     /// The seat, where there is one.
     pub fn seat(&self) -> Option<&WlSeat> {
         self.seat.as_ref()
+    }
+
+    /// Begins to watch what programs have not read.
+    pub fn watch(&mut self) -> Option<Watch> {
+        // Asked anew where there was no other program yet.
+        if self.backlog.is_none() {
+            self.backlog = Backlog::new(self.connection.as_fd());
+        }
+        self.backlog.as_ref()?.watch()
     }
 
     pub fn queue(&self) -> QueueHandle<World> {
@@ -131,7 +145,7 @@ impl Client {
             if until.is_some_and(|until| until <= now) {
                 return Ok(false);
             }
-            let due = until.into_iter().chain(self.world.transfers.due()).min();
+            let due = until.into_iter().chain(self.world.transfers.due(now)).min();
             self.poll(due.map(|due| due.saturating_duration_since(now)))?;
         }
     }

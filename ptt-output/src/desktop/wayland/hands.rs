@@ -10,8 +10,10 @@ use super::client::Client;
 use super::clipboard::{Clipboard, Held, Selection};
 use super::control::{Device, Manager};
 use super::keyboard::Keyboard;
+use super::reading::Reading;
 use super::toplevel::Toplevels;
 use super::transfer::Transfers;
+use crate::desktop::backlog::{LOOK, STILL_LIMIT};
 use crate::desktop::content::{Content, FORMATS_LIMIT, LINGER, MANAGERS, READING_LIMIT};
 use crate::desktop::portal::Portal;
 use crate::desktop::{PasteChord, Window};
@@ -133,6 +135,13 @@ impl Hands {
         keyboard.type_text(&mut self.client, text)
     }
 
+    /// As [`Desktop::rest`](crate::desktop::Desktop::rest).
+    pub fn rest(&mut self) {
+        if let Some(keyboard) = &mut self.keyboard {
+            keyboard.rest();
+        }
+    }
+
     /// As [`Desktop::paste`](crate::desktop::Desktop::paste).
     pub fn paste(&mut self, text: &str, chord: PasteChord, limit: Duration) -> Result<(), OutputError> {
         match (&mut self.keyboard, &self.portal) {
@@ -188,6 +197,10 @@ impl Hands {
             return Err(OutputError::ClipboardBusy { limit });
         }
         owed.before = owed.taken(clipboard).unwrap_or(0);
+        let mut reading = match &self.keyboard {
+            Some(keyboard) => keyboard.take_seat(&mut self.client)?,
+            None => Reading::begin(&mut self.client),
+        };
         let pressed = match (&mut self.keyboard, &self.portal) {
             (Some(keyboard), _) => keyboard.press_chord(&mut self.client, chord),
             (None, Some(portal)) => portal.press(chord),
@@ -197,15 +210,31 @@ impl Hands {
             owed.due = Some(Instant::now() + LINGER);
             return Err(error);
         }
-        let until = Instant::now() + limit;
-        self.client.wait(Some(until), |world| owed.taken(&world.clipboard) != Some(owed.before))?;
-        match owed.taken(&self.client.world.clipboard) {
-            Some(taken) if taken > owed.before => {
+        let begun = Instant::now();
+        let (mut until, end) = (begun + limit, begun + limit.max(STILL_LIMIT));
+        loop {
+            self.client.wait(Some(until), |world| owed.taken(&world.clipboard) != Some(owed.before))?;
+            let Some(taken) = owed.taken(&self.client.world.clipboard) else {
+                return Err(OutputError::ClipboardBusy { limit });
+            };
+            // What is taken before the window has read the chord is taken by somebody else.
+            let is_read = reading.look(&mut self.client)?.bytes == 0;
+            if taken > owed.before && is_read {
                 owed.due = Some(Instant::now() + LINGER);
-                Ok(())
+                return Ok(());
             }
-            Some(_) => Err(OutputError::NotTaken { limit }),
-            None => Err(OutputError::ClipboardBusy { limit }),
+            let now = Instant::now();
+            if end <= now || until <= now && is_read {
+                owed.before = taken;
+                return Err(OutputError::NotTaken { limit });
+            }
+            // The limit is one for a window that reads.
+            if until <= now {
+                until = end.min(now + limit);
+            }
+            if taken > owed.before {
+                self.client.wait(Some(now + LOOK), |_| false)?;
+            }
         }
     }
 

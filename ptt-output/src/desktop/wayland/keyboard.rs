@@ -1,5 +1,9 @@
 //! A keyboard of our own (`zwp_virtual_keyboard_v1`), one for as long as the connection lives: programs take time to notice a
 //! seat's first keyboard and miss what it types before.
+//!
+//! A compositor disconnects a program whose socket is full of events. So keys go out only while the
+//! window reads them ([`Reading`]), and where that cannot be seen only as many as the socket of a
+//! window that does not read surely holds.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,16 +18,24 @@ use wayland_protocols_misc::zwp_virtual_keyboard_v1::client::zwp_virtual_keyboar
 
 use super::NAME;
 use super::client::{Client, World};
-use super::keymap::Keymap;
+use super::keymap::{Keymap, MOD5, SHIFT, Stroke, Strokes};
+use super::reading::Reading;
 use crate::desktop::PasteChord;
+use crate::desktop::backlog::FULL;
+use crate::desktop::pace::Pace;
 use crate::error::OutputError;
 
 /// How long programs have to notice the first keyboard of a seat.
 const NOTICE: Duration = Duration::from_millis(200);
-/// A program that does not read its events is disconnected by the compositor after some thousand of them, so a text goes
-/// out in pieces of so many keys, with a pause for reading after each.
-const PIECE: usize = 64;
+/// Keys between two looks at the compositor. Their events fit one flush of its buffer for a window
+/// (4,096 bytes; 76 for a key with its modifiers): the kernel counts each flush as a page at least.
+const PIECE: usize = 48;
+/// The pause after each piece where it cannot be seen whether the window reads.
 const PAUSE: Duration = Duration::from_millis(8);
+/// Keys that a window which does not read surely bears, and the rate at which those read that can
+/// hardly keep up (GTK 3: 500 per second).
+const BURST: u32 = 1_000;
+const PER_SECOND: u32 = 300;
 
 /// The keyboard and its layout.
 pub(super) struct Keyboard {
@@ -33,6 +45,7 @@ pub(super) struct Keyboard {
     since: Instant,
     /// Not to be used before.
     noticed: Instant,
+    pace: Pace,
 }
 
 impl Keyboard {
@@ -45,7 +58,8 @@ impl Keyboard {
         let keyboard = manager.create_virtual_keyboard(seat, &client.queue(), ());
         let now = Instant::now();
         let noticed = if client.world.has_keyboard { now } else { now + NOTICE };
-        let keyboard = Self { keyboard, keymap: Keymap::new(), since: now, noticed };
+        let pace = Pace::new(BURST, PER_SECOND);
+        let keyboard = Self { keyboard, keymap: Keymap::new(), since: now, noticed, pace };
         keyboard.send_layout()?;
         client.sync()?;
         Ok(Some(keyboard))
@@ -60,26 +74,50 @@ impl Keyboard {
         }
     }
 
-    /// Types `text`, and returns when the compositor has all of it.
+    /// Types `text`, and returns when the window has read all of it, as far as that can be seen.
     pub fn type_text(&mut self, client: &mut Client, text: &str) -> Result<(), OutputError> {
         self.be_noticed(client)?;
-        let mut rest = text;
-        while !rest.is_empty() {
-            let fitted = self.keymap.fit(rest);
-            if fitted.changed {
-                self.send_layout()?;
-            }
-            rest = fitted.rest;
-            let mut pieces = fitted.codes.chunks(PIECE).peekable();
-            while let Some(piece) = pieces.next() {
-                piece.iter().for_each(|&code| self.press(code));
-                client.sync()?;
-                if pieces.peek().is_some() || !rest.is_empty() {
-                    client.wait(Some(Instant::now() + PAUSE), |_| false)?;
-                }
-            }
+        let strokes = self.keymap.strokes(text);
+        let Strokes { strokes, changed } =
+            strokes.map_err(|characters| OutputError::Untypable { characters })?;
+        if changed {
+            self.send_layout()?;
         }
-        Ok(())
+        let mut reading = self.take_seat(client)?;
+        // Of a window in a sandbox nothing is seen either, so a long text is paced in any case.
+        if reading.is_seen() {
+            self.pace = Pace::new(BURST, PER_SECOND);
+        } else if !self.pace.fits(strokes.len(), Instant::now()) {
+            return Err(OutputError::LongText { characters: strokes.len() });
+        }
+        for (at, piece) in strokes.chunks(PIECE).enumerate() {
+            if at > 0 && !reading.is_seen() {
+                client.wait(Some(Instant::now() + PAUSE), |_| false)?;
+            }
+            reading.wait(client, FULL)?;
+            let due = self.pace.send(piece.len(), Instant::now());
+            client.wait(Some(due), |_| false)?;
+            self.press(piece);
+            client.sync()?;
+        }
+        reading.wait(client, 0)
+    }
+
+    /// Lets the next layout reuse places.
+    pub fn rest(&mut self) {
+        self.keymap.release();
+    }
+
+    /// Makes this the seat's keyboard, and begins to watch the window. Every program is told of another
+    /// keyboard and its layout, and that is no sign of the window, so it comes before.
+    pub fn take_seat(&self, client: &mut Client) -> Result<Reading, OutputError> {
+        // Compositors take it for no change when nothing is pressed.
+        self.keyboard.modifiers(MOD5, 0, 0, 0);
+        self.keyboard.modifiers(0, 0, 0, 0);
+        client.sync()?;
+        // It writes to its programs before it handles the next request.
+        client.sync()?;
+        Ok(Reading::begin(client))
     }
 
     /// Presses a chord.
@@ -91,9 +129,8 @@ impl Keyboard {
                 None => keys.extend(self.keymap.key(keysym)),
             }
         }
-        self.keyboard.modifiers(modifiers, 0, 0, 0);
-        keys.into_iter().for_each(|code| self.press(code));
-        self.keyboard.modifiers(0, 0, 0, 0);
+        let strokes: Vec<Stroke> = keys.into_iter().map(|code| Stroke { code, modifiers }).collect();
+        self.press(&strokes);
         client.sync()
     }
 
@@ -102,11 +139,22 @@ impl Keyboard {
         client.wait(Some(self.noticed), |_| false).map(|_| ())
     }
 
-    fn press(&self, code: u16) {
-        // The milliseconds wrap around, as they do for every keyboard.
-        let time = self.since.elapsed().as_millis() as u32;
-        self.keyboard.key(time, u32::from(code), KeyState::Pressed.into());
-        self.keyboard.key(time, u32::from(code), KeyState::Released.into());
+    /// Presses keys one after the other, each with its modifiers in force.
+    fn press(&self, strokes: &[Stroke]) {
+        let mut held = 0;
+        for &Stroke { code, modifiers } in strokes {
+            if modifiers != held {
+                self.keyboard.modifiers(modifiers, 0, 0, 0);
+                held = modifiers;
+            }
+            // The milliseconds wrap around, as they do for every keyboard.
+            let time = self.since.elapsed().as_millis() as u32;
+            self.keyboard.key(time, u32::from(code), KeyState::Pressed.into());
+            self.keyboard.key(time, u32::from(code), KeyState::Released.into());
+        }
+        if held != 0 {
+            self.keyboard.modifiers(0, 0, 0, 0);
+        }
     }
 
     fn send_layout(&self) -> Result<(), OutputError> {
@@ -127,7 +175,7 @@ fn in_memory(content: &[u8]) -> io::Result<File> {
 /// The bit of a modifier key in the state of a keyboard.
 const fn modifier(keysym: u32) -> Option<u32> {
     match keysym {
-        0xffe1 => Some(1),      // Shift
+        0xffe1 => Some(SHIFT),
         0xffe3 => Some(1 << 2), // Control
         0xffe9 => Some(1 << 3), // Alt
         _ => None,

@@ -1,67 +1,88 @@
-//! Which key types which character: a keyboard layout made for the text. Pure; sending it is `keyboard`'s.
+//! Which key with which modifiers types which character: a keyboard layout made for the text. Pure;
+//! sending it is `keyboard`'s.
 //!
-//! Every character has a key of its own, so that no modifier takes part and neither the user's layout nor a held Ctrl or
-//! Caps Lock can change what arrives. The layout begins with ASCII and grows by what texts need, so that for most texts
-//! nothing is sent to the compositor but keys.
+//! Characters lie only on the keys of the main block that write characters on every keyboard:
+//! compositors and applications act on the codes of all other keys. ASCII lies where a US keyboard
+//! has it. Every other character has a place on a further level, chosen by the modifiers of
+//! ISO Level 3 and 5, so it fires no shortcut and no binding. The layout grows by what texts need;
+//! a place changes its character only after [`Keymap::release`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 
-/// What stands between a kernel's key code and the same key's number in a layout.
+/// Difference between a kernel key code and the same key's number in a layout.
 const XKB_OFFSET: u16 = 8;
 /// The highest kernel code that a layout may hold: X11 programs see one byte.
 const CODE_MAX: u16 = 247;
 
-/// The keys of a US keyboard that make a character, by row: code of the first, characters without and with Shift.
+/// The keys of a US keyboard that write characters, by row: code of the first, characters without
+/// and with Shift.
 const ROWS: [(u16, &str, &str); 5] = [
     (2, "1234567890-=", "!@#$%^&*()_+"),
     (16, "qwertyuiop[]", "QWERTYUIOP{}"),
     (30, "asdfghjkl;'`", "ASDFGHJKL:\"~"),
     (43, "\\zxcvbnm,./", "|ZXCVBNM<>?"),
-    (57, " ", ""),
+    (57, " ", " "),
 ];
+/// The key beside the left Shift of ISO keyboards. It writes characters too.
+const ISO_KEY: u16 = 86;
+/// The space bar: applications act on its code, so it gets no other character.
+const SPACE: u16 = 57;
 
 /// Keys without a character that a text or a chord may need: code, X keysym, name.
 const NAMED: [(u16, u32, &str); 4] =
     [(15, 0xff09, "Tab"), (28, 0xff0d, "Return"), (110, 0xff63, "Insert"), (135, 0x1008_ff6d, "XF86Paste")];
 
-/// Codes for all other characters: keys which no compositor binds without a modifier and no program acts on by its code
-/// alone. So neither modifiers and locks, nor Escape, Backspace, F1-F12, cursor, input method, media and power keys.
-const SPARE: [(u16, u16); 18] = [
-    (195, 199),
-    (183, 189),
-    (191, 194),
-    (84, 84),
-    (86, 86),
-    (55, 55),
-    (71, 83),
-    (98, 98),
-    (117, 118),
-    (120, 121),
-    (128, 134),
-    (136, 138),
-    (145, 149),
-    (151, 154),
-    (174, 182),
-    (200, 223),
-    (231, 235),
-    (241, 243),
+/// Bits of the real modifiers in the state of a keyboard.
+pub(super) const SHIFT: u32 = 1;
+const MOD3: u32 = 1 << 5;
+pub(super) const MOD5: u32 = 1 << 7;
+
+/// The modifiers that choose each level: Mod5 is ISO Level 3 (AltGr), Mod3 is ISO Level 5. Control,
+/// Alt and Super are none of them: programs take those for shortcuts.
+const LEVELS: [(u32, &str); 8] = [
+    (0, "None"),
+    (SHIFT, "Shift"),
+    (MOD5, "Mod5"),
+    (SHIFT | MOD5, "Shift+Mod5"),
+    (MOD3, "Mod3"),
+    (SHIFT | MOD3, "Shift+Mod3"),
+    (MOD3 | MOD5, "Mod3+Mod5"),
+    (SHIFT | MOD3 | MOD5, "Shift+Mod3+Mod5"),
 ];
+/// Levels below this one are those of a US keyboard.
+const FIRST_FREE_LEVEL: usize = 2;
+
+/// A key and the modifiers that are in force while it is pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Stroke {
+    /// Kernel code.
+    pub code: u16,
+    /// Bits of the real modifiers.
+    pub modifiers: u32,
+}
+
+/// A place for a character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    code: u16,
+    level: usize,
+}
 
 /// A layout and what it holds.
 pub(super) struct Keymap {
-    /// Kernel codes.
-    codes: HashMap<char, u16>,
-    /// Codes that type nothing yet; the last is next.
-    spare: Vec<u16>,
+    places: HashMap<char, Place>,
+    /// Places without a character; the last is next.
+    free: Vec<Place>,
+    /// Whether the characters beyond ASCII may give up their places.
+    released: bool,
 }
 
-/// How much of a text a layout can type.
-pub(super) struct Fitted<'t> {
-    /// Kernel codes of the keys to press, in order.
-    pub codes: Vec<u16>,
-    /// What needs another layout; the next call makes it.
-    pub rest: &'t str,
+/// The keys of a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Strokes {
+    /// In order.
+    pub strokes: Vec<Stroke>,
     /// Whether the layout is another than before.
     pub changed: bool,
 }
@@ -69,174 +90,127 @@ pub(super) struct Fitted<'t> {
 impl Keymap {
     /// The layout that types ASCII.
     pub fn new() -> Self {
-        let mut keymap = Self { codes: HashMap::new(), spare: Vec::new() };
-        for (first, plain, _) in ROWS {
-            keymap.codes.extend(plain.chars().zip(first..));
+        let mut places: HashMap<char, Place> =
+            [('\t', 15), ('\n', 28)].map(|(c, code)| (c, Place { code, level: 0 })).into();
+        for (first, plain, shifted) in ROWS {
+            for (level, row) in [plain, shifted].into_iter().enumerate() {
+                for (c, code) in row.chars().zip(first..) {
+                    places.entry(c).or_insert(Place { code, level });
+                }
+            }
         }
-        keymap.codes.extend([('\t', 15), ('\n', 28)]);
-        let spare: Vec<u16> = SPARE.iter().flat_map(|&(first, last)| first..=last).collect();
-        keymap.spare = spare.into_iter().rev().collect();
-        for c in ROWS.iter().flat_map(|(_, _, shifted)| shifted.chars()) {
-            keymap.assign(c);
-        }
-        keymap
+        let codes = || main_block().filter(|code| *code != SPACE);
+        let levels = FIRST_FREE_LEVEL..LEVELS.len();
+        let mut free: Vec<Place> =
+            levels.flat_map(|level| codes().map(move |code| Place { code, level })).collect();
+        free.reverse();
+        Self { places, free, released: false }
     }
 
-    /// Makes keys for as long a beginning of `text` as there is room for. Begins anew when there is none for its first
-    /// character. Control characters other than tab and newline have no key; they are left out.
-    pub fn fit<'t>(&mut self, text: &'t str) -> Fitted<'t> {
-        let mut fitted = Fitted { codes: Vec::with_capacity(text.len()), rest: "", changed: false };
-        for (at, c) in text.char_indices() {
-            let code = match self.codes.get(&c) {
-                Some(&code) => code,
-                None if c.is_control() => continue,
-                None => {
-                    if self.spare.is_empty() && fitted.codes.is_empty() {
-                        *self = Self::new();
-                    }
-                    let Some(code) = self.assign(c) else {
-                        fitted.rest = &text[at..];
-                        break;
-                    };
-                    fitted.changed = true;
-                    code
-                }
-            };
-            fitted.codes.push(code);
+    /// The keys that type `text`, with places made for the characters that have none. Control
+    /// characters other than tab and newline have no key; they are left out.
+    ///
+    /// # Errors
+    /// The number of characters that lack a place, when they are more than there are places. The
+    /// layout stays as it is.
+    pub fn strokes(&mut self, text: &str) -> Result<Strokes, usize> {
+        let lacking = self.lacking(text);
+        let changed = !lacking.is_empty();
+        if lacking.len() <= self.free.len() {
+            self.add(lacking);
+        } else {
+            let mut anew = Self::new();
+            let all = anew.lacking(text);
+            if !self.released || all.len() > anew.free.len() {
+                return Err(lacking.len());
+            }
+            anew.add(all);
+            *self = anew;
         }
-        fitted
+        self.released = false;
+        let places = text.chars().filter_map(|c| self.places.get(&c));
+        let strokes = places.map(|place| place.stroke()).collect();
+        Ok(Strokes { strokes, changed })
+    }
+
+    /// Lets later texts reuse the places of the characters beyond ASCII: every program has read by
+    /// now what was typed with them.
+    pub fn release(&mut self) {
+        self.released = true;
     }
 
     /// The key of a chord, by its X keysym: that of an ASCII character or of a named key.
     pub fn key(&self, keysym: u32) -> Option<u16> {
         let named = NAMED.iter().find(|&&(_, sym, _)| sym == keysym).map(|&(code, _, _)| code);
-        named.or_else(|| self.codes.get(&char::from_u32(keysym)?).copied())
+        named.or_else(|| {
+            let place = self.places.get(&char::from_u32(keysym)?)?;
+            (place.level == 0).then_some(place.code)
+        })
     }
 
     /// The layout in the language of XKB.
     pub fn text(&self) -> String {
-        let mut keys: Vec<(u16, String)> = self
-            .codes
-            .iter()
-            .filter(|(c, _)| !c.is_control())
-            .map(|(&c, &code)| (code, format!("U{:04X}", u32::from(c))))
-            .chain(NAMED.iter().map(|&(code, _, name)| (code, name.to_owned())))
-            .collect();
-        keys.sort();
+        let mut keys: BTreeMap<u16, [Option<char>; LEVELS.len()]> =
+            main_block().map(|code| (code, [None; LEVELS.len()])).collect();
+        for (&c, place) in self.places.iter().filter(|(c, _)| !c.is_control()) {
+            if let Some(levels) = keys.get_mut(&place.code) {
+                levels[place.level] = Some(c);
+            }
+        }
+        // As on other keyboards, these are no different with Shift.
+        keys.entry(SPACE).and_modify(|levels| levels[1] = Some(' '));
         let (mut codes, mut symbols) = (String::new(), String::new());
-        for (code, symbol) in keys {
+        for (code, levels) in keys {
+            let symbol =
+                |c: &Option<char>| c.map_or("NoSymbol".to_owned(), |c| format!("U{:04X}", u32::from(c)));
+            let levels: Vec<String> = levels.iter().map(symbol).collect();
             let _ = writeln!(codes, "<K{code}> = {};", code + XKB_OFFSET);
-            let _ = writeln!(symbols, "key <K{code}> {{ [ {symbol} ] }};");
+            let _ = writeln!(symbols, "key <K{code}> {{ type = \"PTT\", [ {} ] }};", levels.join(", "));
+        }
+        for (code, _, name) in NAMED {
+            let _ = writeln!(codes, "<K{code}> = {};", code + XKB_OFFSET);
+            let _ = writeln!(symbols, "key <K{code}> {{ type = \"ONE_LEVEL\", [ {name} ] }};");
+        }
+        let mut kind = "modifiers = Shift+Mod3+Mod5;\n".to_owned();
+        for (level, (_, modifiers)) in (1..).zip(LEVELS) {
+            let _ = writeln!(kind, "map[{modifiers}] = Level{level};");
+            let _ = writeln!(kind, "level_name[Level{level}] = \"{modifiers}\";");
         }
         let max = CODE_MAX + XKB_OFFSET;
         format!(
             "xkb_keymap {{\n\
              xkb_keycodes \"ptt\" {{ minimum = 8; maximum = {max};\n{codes}}};\n\
-             xkb_types \"ptt\" {{ include \"complete\" }};\n\
+             xkb_types \"ptt\" {{ include \"complete\"\ntype \"PTT\" {{\n{kind}}};\n}};\n\
              xkb_compatibility \"ptt\" {{ include \"complete\" }};\n\
              xkb_symbols \"ptt\" {{\n{symbols}}};\n\
              }};\n"
         )
     }
 
-    fn assign(&mut self, c: char) -> Option<u16> {
-        let code = self.spare.pop()?;
-        self.codes.insert(c, code);
-        Some(code)
+    /// The characters of `text` that have no place.
+    fn lacking(&self, text: &str) -> BTreeSet<char> {
+        text.chars().filter(|c| !c.is_control() && !self.places.contains_key(c)).collect()
     }
+
+    fn add(&mut self, lacking: BTreeSet<char>) {
+        for c in lacking {
+            self.places.extend(self.free.pop().map(|place| (c, place)));
+        }
+    }
+}
+
+impl Place {
+    fn stroke(self) -> Stroke {
+        Stroke { code: self.code, modifiers: LEVELS[self.level].0 }
+    }
+}
+
+/// The codes of the keys that write characters.
+fn main_block() -> impl Iterator<Item = u16> {
+    let rows = ROWS.into_iter().flat_map(|(first, plain, _)| plain.chars().zip(first..));
+    rows.map(|(_, code)| code).chain([ISO_KEY])
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// The text that a layout makes of codes.
-    fn typed(keymap: &Keymap, codes: &[u16]) -> String {
-        let back: HashMap<u16, char> = keymap.codes.iter().map(|(&c, &code)| (code, c)).collect();
-        codes.iter().map(|code| back[code]).collect()
-    }
-
-    /// All of a text, and how many layouts it took.
-    fn type_all(keymap: &mut Keymap, text: &str) -> (String, usize) {
-        let (mut rest, mut all, mut layouts) = (text, String::new(), 0);
-        while !rest.is_empty() {
-            let fitted = keymap.fit(rest);
-            assert!(fitted.rest.len() < rest.len(), "gets on");
-            all += &typed(keymap, &fitted.codes);
-            layouts += usize::from(fitted.changed);
-            rest = fitted.rest;
-        }
-        (all, layouts)
-    }
-
-    #[test]
-    fn ascii_lies_where_it_lies_on_a_us_keyboard_and_needs_no_new_layout() {
-        let mut keymap = Keymap::new();
-        for (c, code) in
-            [('1', 2), ('q', 16), ('a', 30), ('`', 41), ('\\', 43), ('v', 47), ('/', 53), (' ', 57)]
-        {
-            assert_eq!(keymap.codes[&c], code, "{c:?}");
-        }
-        let ascii: String = (' '..='~').chain(['\n', '\t']).collect();
-        let fitted = keymap.fit(&ascii);
-        assert_eq!((fitted.rest, fitted.changed), ("", false));
-        assert_eq!(typed(&keymap, &fitted.codes), ascii);
-        for (keysym, code) in [(0xff63, 110), (0x1008_ff6d, 135), (0x76, 47)] {
-            assert_eq!(keymap.key(keysym), Some(code), "{keysym:#x}");
-        }
-        assert_eq!(keymap.key(0xffe3), None, "a modifier is no key of this keyboard");
-    }
-
-    #[test]
-    fn a_code_has_one_meaning_and_none_is_a_key_that_acts() {
-        let mut keymap = Keymap::new();
-        type_all(&mut keymap, &('\u{4e00}'..='\u{4fff}').collect::<String>());
-        let mut seen: HashSet<u16> = [110, 135].into();
-        for (&c, &code) in &keymap.codes {
-            assert!(seen.insert(code), "{code} twice");
-            assert!((1..=CODE_MAX).contains(&code), "{code}");
-            // Escape, Backspace, modifiers, locks, F keys, system, cursor, input method, sound and power.
-            let acts = [
-                1, 14, 29, 42, 54, 56, 58, 69, 70, 87, 88, 96, 97, 99, 100, 119, 125, 126, 127, 142, 143, 190,
-            ];
-            let ranges =
-                [59..=68, 85..=85, 89..=95, 101..=109, 112..=116, 122..=124, 150..=150, 155..=173, 224..=230];
-            assert!(!acts.contains(&code) && !ranges.iter().any(|r| r.contains(&code)), "{c:?} has {code}");
-        }
-    }
-
-    #[test]
-    fn a_layout_grows_once_and_then_stays() {
-        let mut keymap = Keymap::new();
-        assert!(keymap.fit("é ü ß ñ 你好 🎤").changed);
-        assert!(!keymap.fit("好你 🎤ñ ß").changed);
-        let text = keymap.text();
-        for part in ["<K16> = 24;", "key <K16> { [ U0071 ] };", "U1F3A4 ]", "key <K28> { [ Return ] };"] {
-            assert!(text.contains(part), "{part} in {text}");
-        }
-    }
-
-    #[test]
-    fn a_long_alphabet_takes_several_layouts() {
-        let text: String = ('\u{4e00}'..='\u{4fff}').collect();
-        let (all, layouts) = type_all(&mut Keymap::new(), &text);
-        assert_eq!(all, text);
-        assert!((8..=12).contains(&layouts), "{layouts} for {} characters", text.chars().count());
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_typed_whole(texts in prop::collection::vec(prop::collection::vec(any::<char>(), 0..300), 1..4)) {
-            let mut keymap = Keymap::new();
-            for text in texts {
-                let text: String = text.into_iter().collect();
-                let wanted: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
-                prop_assert_eq!(type_all(&mut keymap, &text).0, wanted);
-            }
-        }
-    }
-}
+#[path = "keymap/tests.rs"]
+mod tests;

@@ -56,13 +56,21 @@ fn the_first_text_after_connecting_arrives_whole() {
 }
 
 #[test]
-fn an_alphabet_of_any_length_arrives_whole() {
-    let Some(sway) = rig::start("an_alphabet_of_any_length_arrives_whole") else { return };
+fn many_characters_arrive_whole_and_too_many_are_not_begun() {
+    let test = "many_characters_arrive_whole_and_too_many_are_not_begun";
+    let Some(sway) = rig::start(test) else { return };
     let mut wayland = connect(&sway);
     let reader = sway.reader("reader");
-    let text: String = ('\u{4e00}'..'\u{5000}').chain('а'..='я').chain('🌀'..='🌿').chain(['\n']).collect();
+    let text: String = ('\u{4e00}'..).take(150).chain('а'..='я').chain('🌀'..='🌿').chain(['\n']).collect();
     wayland.type_text(&text).unwrap();
     assert_eq!(reader.text_until("\n"), text);
+    // Programs may still have to read those keys with the layout they were made in.
+    let other: String = ('\u{6000}'..).take(200).chain(['\n']).collect();
+    let error = wayland.type_text(&other).unwrap_err();
+    assert!(matches!(error, OutputError::Untypable { characters: 200 }), "{error}");
+    wayland.rest();
+    wayland.type_text(&other).unwrap();
+    assert_eq!(reader.text_until(&other), text + &other);
 }
 
 #[test]
@@ -419,6 +427,65 @@ fn a_compositor_that_dies_is_an_error_and_the_next_one_is_used() {
     let reader = sway.reader("reader");
     wayland.type_text("again\n").unwrap();
     assert_eq!(reader.text_until("\n"), "again\n");
+}
+
+#[test]
+fn what_a_window_has_not_read_is_not_delivered() {
+    let Some(sway) = rig::start("what_a_window_has_not_read_is_not_delivered") else { return };
+    let mut wayland = connect(&sway);
+    let reader = sway.reader("reader");
+    wayland.type_text("read\n").unwrap();
+    reader.text_until("read\n");
+    reader.signal(Signal::STOP);
+    let text = "not read while it stands still\n";
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        let typing = scope.spawn(|| wayland.type_text(text));
+        thread::sleep(Duration::from_millis(300));
+        assert!(!typing.is_finished(), "it waits for the window");
+        reader.signal(Signal::CONT);
+        typing.join().unwrap().unwrap();
+    });
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    assert_eq!(reader.text_until(text), format!("read\n{text}"));
+
+    reader.signal(Signal::STOP);
+    let error = thread::scope(|scope| {
+        let typing = scope.spawn(|| wayland.type_text(text));
+        thread::sleep(Duration::from_millis(300));
+        reader.signal(Signal::KILL);
+        typing.join().unwrap().unwrap_err()
+    });
+    assert!(matches!(error, OutputError::WindowGone), "{error}");
+}
+
+#[test]
+fn another_window_that_stands_still_holds_nobody_up() {
+    let Some(sway) = rig::start("another_window_that_stands_still_holds_nobody_up") else { return };
+    let mut users = connect(&sway);
+    let mut wayland = connect(&sway);
+    let (still, reader) = (sway.reader("still"), sway.reader("reader"));
+    still.signal(Signal::STOP);
+    // It is still told that it lost the focus.
+    let mut watcher = client(&sway.socket());
+    while let Some(mut watch) = watcher.watch() {
+        watcher.wait(Some(Instant::now() + Duration::from_millis(300)), |_| false).unwrap();
+        if watch.look(watcher.backlog.as_ref().unwrap()).bytes == 0 {
+            break;
+        }
+    }
+    let mut all = String::new();
+    let begun = Instant::now();
+    for text in ["one é\n", "two 你\n", "three\n"] {
+        // Every program is told of the other keyboard.
+        users.type_text("user\n").unwrap();
+        wayland.type_text(text).unwrap();
+        wayland.paste(text, "Ctrl+Shift+V".parse().unwrap(), LONG).unwrap();
+        all += &format!("user\n{text}{text}");
+        assert_eq!(reader.text_until(&all), all);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    still.signal(Signal::CONT);
 }
 
 #[test]

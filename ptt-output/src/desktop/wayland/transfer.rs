@@ -4,16 +4,18 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
-use rustix::io::Errno;
+use rustix::io::{Errno, ioctl_fionread};
 
 use crate::desktop::content::{Format, KEPT_LIMIT, SENDING_LIMIT};
 
 /// Read or written at a time.
 const CHUNK: usize = 64 << 10;
+/// How often a reader is looked at that has the rest in its pipe.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// All that is under way.
 #[derive(Default)]
@@ -72,18 +74,20 @@ impl Transfers {
 
     /// What to wait for.
     pub fn poll_fds<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
-        fds.extend(self.sending.iter().map(|s| PollFd::new(&s.pipe, PollFlags::OUT)));
+        let unwritten = self.sending.iter().filter(|s| !s.is_written());
+        fds.extend(unwritten.map(|s| PollFd::new(&s.pipe, PollFlags::OUT)));
         let open = self.receiving.iter().filter_map(|r| r.pipe.as_ref());
         fds.extend(open.map(|pipe| PollFd::new(pipe, PollFlags::IN)));
     }
 
-    /// When the next one has taken too long.
-    pub fn due(&self) -> Option<Instant> {
-        self.sending.iter().map(|s| s.until).min()
+    /// When the next one has taken too long, or may have been read.
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        let due = |s: &Sending| if s.is_written() { s.until.min(now + LOOK) } else { s.until };
+        self.sending.iter().map(due).min()
     }
 
     /// Moves on what can be moved on, and gives up what has taken too long. Returns the sources of which a format was
-    /// written whole.
+    /// read whole.
     pub fn advance(&mut self, now: Instant) -> Vec<u64> {
         let mut sent = Vec::new();
         self.sending.retain_mut(|s| match s.advance() {
@@ -106,7 +110,11 @@ impl Transfers {
 }
 
 impl Sending {
-    /// Whether all is written.
+    fn is_written(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
+    /// Whether all is read. What is only written may never be.
     fn advance(&mut self) -> Result<bool, Errno> {
         while self.at < self.bytes.len() {
             let end = self.bytes.len().min(self.at + CHUNK);
@@ -117,7 +125,12 @@ impl Sending {
                 Err(error) => return Err(error),
             }
         }
-        Ok(true)
+        if ioctl_fionread(&self.pipe)? == 0 {
+            return Ok(true);
+        }
+        let mut there = [PollFd::new(&self.pipe, PollFlags::OUT)];
+        poll(&mut there, Some(&Timespec::default()))?;
+        if there[0].revents().contains(PollFlags::ERR) { Err(Errno::PIPE) } else { Ok(false) }
     }
 }
 
@@ -200,8 +213,8 @@ mod tests {
         let (mut reader, writer) = io::pipe().unwrap();
         transfers.send(Some(1), writer.into(), Arc::from(vec![b'x'; 1 << 20]));
         let now = Instant::now();
-        assert!(transfers.advance(now).is_empty() && transfers.due().is_some());
-        assert!(transfers.advance(now + SENDING_LIMIT * 2).is_empty() && transfers.due().is_none());
+        assert!(transfers.advance(now).is_empty() && transfers.due(now).is_some());
+        assert!(transfers.advance(now + SENDING_LIMIT * 2).is_empty() && transfers.due(now).is_none());
         let mut rest = Vec::new();
         reader.read_to_end(&mut rest).unwrap();
         assert!((1..1 << 20).contains(&rest.len()));
@@ -209,6 +222,23 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         transfers.send(Some(2), writer.into(), Arc::from(&b"x"[..]));
-        assert!(transfers.advance(now).is_empty() && transfers.due().is_none(), "nobody reads");
+        assert!(transfers.advance(now).is_empty() && transfers.due(now).is_none(), "nobody reads");
+    }
+
+    #[test]
+    fn what_is_written_counts_once_it_is_read() {
+        let (mut transfers, now) = (Transfers::default(), Instant::now());
+        let (mut reader, writer) = io::pipe().unwrap();
+        transfers.send(Some(1), writer.into(), Arc::from(&b"text"[..]));
+        assert!(transfers.advance(now).is_empty(), "nobody has read it");
+        assert_eq!(transfers.due(now), Some(now + LOOK));
+        reader.read_exact(&mut [0; 4]).unwrap();
+        assert_eq!(transfers.advance(now), [1]);
+
+        let (reader, writer) = io::pipe().unwrap();
+        transfers.send(Some(2), writer.into(), Arc::from(&b"text"[..]));
+        assert!(transfers.advance(now).is_empty());
+        drop(reader);
+        assert!(transfers.advance(now).is_empty() && transfers.due(now).is_none(), "nobody will");
     }
 }

@@ -147,11 +147,12 @@ fn each_sink_goes_its_ways_until_one_works() {
         ("sink = \"type\"", &[][..], &["type a b"][..]),
         ("sink = \"type\"", &["type"], &["type a b", "copy a b"]),
         ("sink = \"paste\"", &[], &["paste a b by Shift+Insert"]),
-        ("sink = \"paste\"\npaste_chord = \"Ctrl+V\"", &["paste"], &["paste a b by Ctrl+V", "copy a b"]),
+        // A text that was not taken is in the clipboard, and what was there before is still owed.
+        ("sink = \"paste\"\npaste_chord = \"Ctrl+V\"", &["paste"], &["paste a b by Ctrl+V"]),
         ("sink = \"clipboard\"", &[], &["copy a b"]),
         ("sink = \"auto\"", &[], &["type a b"]),
         ("sink = \"auto\"", &["type"], &["type a b", "paste a b by Shift+Insert"]),
-        ("sink = \"auto\"", &["type", "paste"], &["type a b", "paste a b by Shift+Insert", "copy a b"]),
+        ("sink = \"auto\"", &["type", "paste"], &["type a b", "paste a b by Shift+Insert"]),
         ("sink = \"auto\"\nnewline = \"enter\"", &[], &["type a\nb"]),
         (
             "sink = \"auto\"\n[[rules]]\napp = \"Term\"\nsink = \"paste\"\npaste_chord = \"Ctrl+Shift+V\"",
@@ -359,13 +360,40 @@ fn uinput_is_the_last_way_before_the_clipboard() {
 }
 
 #[test]
+fn a_long_text_is_pasted_where_it_can_be() {
+    let long = "x".repeat(LONG_TEXT + 1);
+    let (pasted, typed, copied) =
+        (format!("paste {long} by Shift+Insert"), format!("type {long}"), format!("copy {long}"));
+    for (config, fails, expected) in [
+        ("sink = \"auto\"", None, &[&pasted][..]),
+        // Without a clipboard it is typed.
+        ("sink = \"auto\"", Some(lacking as fn() -> _), &[&pasted, &typed]),
+        ("sink = \"auto\"", Some(busy), &[&pasted, &copied]),
+        ("sink = \"type\"", None, &[&typed]),
+        ("sink = \"paste\"", None, &[&pasted]),
+    ] {
+        let (mut sink, state) = on("term", config);
+        state.lock().unwrap().fails = fails.map(|fails| ("paste", fails)).into_iter().collect();
+        sink.deliver(TAKE, &long).unwrap();
+        let done = &state.lock().unwrap().done;
+        assert!(done.iter().eq(expected.iter().copied()), "{config}");
+    }
+    for (text, way) in [(&long[1..], "type "), ("你好", "type "), ("fine 🎤", "paste ")] {
+        let (mut sink, state) = on("term", "sink = \"auto\"");
+        sink.deliver(TAKE, text).unwrap();
+        assert!(state.lock().unwrap().done[0].starts_with(way), "{way}");
+    }
+}
+
+#[test]
 fn after_a_chord_that_may_still_paste_nobody_types() {
-    for fails in [not_taken as fn() -> _, busy] {
+    let all = ["type text", "paste text by Shift+Insert", "copy text"];
+    // What the window did not take is in the clipboard already.
+    for (fails, does) in [(not_taken as fn() -> _, &all[..2]), (busy, &all)] {
         let (mut sink, desktop, uinput) = with_uinput("term", "sink = \"auto\"\nuinput_layout = \"us\"");
         desktop.lock().unwrap().fails = vec![("type", untypable), ("paste", fails)];
         sink.deliver(TAKE, "text").unwrap();
-        let done = &desktop.lock().unwrap().done;
-        assert_eq!(done[..], ["type text", "paste text by Shift+Insert", "copy text"]);
+        assert_eq!(desktop.lock().unwrap().done, does);
         assert!(uinput.lock().unwrap().done.is_empty());
     }
     // The clipboard's own failure is the last one.
