@@ -150,7 +150,7 @@ fn the_bindings_for_sway_press_and_release() {
     lines.push("bindsym --no-repeat F14 exec ptt-app by-name".to_owned());
     let lines = lines.join("\n").replace("ptt-app", program.to_str().unwrap());
     let started =
-        needs(&[("xkbcli", "libxkbcommon-tools")]).and_then(|()| Sway::start_with(&lines).map_err(Skip));
+        needs(&[("xkbcli", "libxkbcommon-tools")]).and_then(|()| Sway::start_with(|_| lines).map_err(Skip));
     let sway = match started {
         Ok(sway) => sway,
         Err(skip) => return skip.say("the README's bindings in sway"),

@@ -256,6 +256,26 @@ fn a_text_that_nobody_pastes_stays_in_the_clipboard() {
 }
 
 #[test]
+fn a_window_that_pastes_late_gets_the_text_and_then_the_old_clipboard_is_back() {
+    let screen = screen!("a window that stands still");
+    let terminal = screen.terminal("Stopped");
+    let old = Holder::new(&screen, "CLIPBOARD", &[("UTF8_STRING", b"old"), ("text/html", b"<b>old</b>")]);
+    let _selected = Holder::new(&screen, "PRIMARY", &[("UTF8_STRING", b"selected")]);
+    let mut sink = sink(&screen, "sink = 'paste'\nlimit_ms = 100");
+    terminal.signal(Signal::STOP);
+    sink.deliver(TAKE, "late\n").unwrap();
+    assert_eq!(screen.clipboard("UTF8_STRING").unwrap(), b"late\n", "it can be pasted by hand");
+    assert!(old.has_lost());
+    terminal.signal(Signal::CONT);
+    assert_eq!(terminal.lines(1), ["late"]);
+    await_some("the old clipboard", LONG, || {
+        (screen.clipboard("UTF8_STRING").as_deref() == Some(b"old")).then_some(())
+    });
+    assert_eq!(screen.clipboard("text/html").unwrap(), b"<b>old</b>");
+    assert_eq!(screen.selection("PRIMARY", "UTF8_STRING").unwrap(), b"selected");
+}
+
+#[test]
 fn a_text_whose_window_lost_the_keyboard_goes_to_the_clipboard() {
     let screen = screen!("a focus that moves");
     let first = screen.terminal("First");
@@ -315,7 +335,7 @@ fn rules_know_applications_by_their_class() {
 fn a_server_that_dies_keeps_the_text() {
     let mut screen = screen!("a server that dies");
     let terminal = screen.terminal("Typed");
-    let mut sink = sink(&screen, "sink = 'auto'");
+    let mut sink = sink(&screen, "sink = 'type'");
     sink.deliver(TAKE, "before\n").unwrap();
     assert_eq!(terminal.lines(1), ["before"]);
     let delivering = std::thread::spawn(move || {

@@ -1,7 +1,7 @@
 //! Rigs: the shipped program and the real things around it, each started by the test and ended by its own process id.
 //!
-//! What lives here: child processes, the daemon, a private PulseAudio, a private X server, a Wayland compositor, a private D-Bus with portals, a
-//! logind and an rtkit on it, the kernel rig, a virtual keyboard, a USB keyboard, real speech, and reading `/metrics`. What
+//! What lives here: child processes, the daemon, a private PulseAudio, a private X server, a Wayland compositor and applications in it, a private
+//! D-Bus with portals, a logind, an rtkit and notifications on it, the kernel rig, a virtual keyboard, a USB keyboard, real speech, and reading `/metrics`. What
 //! does not: assertions about one crate. A rig whose packages are not there gives a [`Skip`].
 //!
 //! | variable | what it names | without it |
@@ -12,12 +12,14 @@
 //! | `PTT_APP` | the program to test | the one built with the tests |
 //! | `PTT_REQUIRE_RIGS` | (set at all) a skipped test fails | a skipped test says so and passes |
 
+mod apps;
 mod daemon;
 mod desktop;
 mod kernel;
 mod keyboard;
 mod levels;
 mod metrics;
+mod notifications;
 mod process;
 mod pulse;
 mod realtime_kit;
@@ -33,12 +35,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use apps::{App, AppWindow, Stopped};
 pub use daemon::{Daemon, DaemonBuilder, TakeReport, foot_pedal, is_recording, program};
 pub use desktop::{Dialog, MockLogind, MockPortal, PrivateBus};
 pub use kernel::{KernelRig, play_into_loopback};
 pub use keyboard::VirtualKeyboard;
 pub use levels::{amplified, at_level, in_noise, music, rumble};
 pub use metrics::{Metrics, Quantile, http_get};
+pub use notifications::{MockNotifications, Notification};
 pub use process::{Finished, Process, Stream};
 pub use pulse::{Ear, PrivatePulse, Recording};
 pub use realtime_kit::RealtimeKit;
@@ -56,6 +60,11 @@ pub const REQUIRE_RIGS: &str = "PTT_REQUIRE_RIGS";
 pub struct Skip(pub String);
 
 impl Skip {
+    /// The same for what a machine may lack where the rigs are meant to be there, such as a large application.
+    pub fn say_only(&self, test: &str) {
+        say(&format!("SKIPPED {test}: {self}"));
+    }
+
     /// Says on the terminal, past the test runner's capture, that `test` was skipped and why.
     ///
     /// # Panics

@@ -45,17 +45,17 @@ impl Sway {
     /// # Panics
     /// When all is there, and it does not come up.
     pub fn start() -> Result<Self, String> {
-        Self::start_with("")
+        Self::start_with(|_| String::new())
     }
 
-    /// Starts it with more lines in its configuration.
+    /// Starts it with more lines of configuration, made for its folder.
     ///
     /// # Errors
-    /// As [`Sway::start`].
+    /// As [`Self::start`].
     ///
     /// # Panics
-    /// As [`Sway::start`].
-    pub fn start_with(lines: &str) -> Result<Self, String> {
+    /// As [`Self::start`].
+    pub fn start_with(more: impl FnOnce(&Path) -> String) -> Result<Self, String> {
         for (program, package) in [("sway", "sway"), ("foot", "foot"), ("wl-copy", "wl-clipboard")] {
             if !on_path(program) {
                 return Err(format!("no {program} here; install the package `{package}`"));
@@ -67,7 +67,7 @@ impl Sway {
         }
         let config = dir.path().join("config");
         let tell = "xwayland disable\nexec echo display $WAYLAND_DISPLAY $SWAYSOCK\n";
-        fs::write(&config, format!("{lines}\n{tell}")).expect("the folder is ours");
+        fs::write(&config, tell.to_owned() + &more(dir.path())).expect("the folder is ours");
         let mut child = program("sway", dir.path())
             .args(["-c".as_ref(), config.as_os_str()])
             .envs([
@@ -96,6 +96,12 @@ impl Sway {
         self.dir.path().join(&self.display).to_str().expect("it is UTF-8").to_owned()
     }
 
+    /// The folder of its files and of its programs' homes. They may write there.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// A program in it.
     #[must_use]
     pub fn program(&self, name: &str) -> Command {
@@ -110,7 +116,7 @@ impl Sway {
     /// When it does not come up.
     #[must_use]
     pub fn reader(&self, app: &str) -> Reader {
-        let file = self.dir.path().join(app);
+        let file = self.dir().join(app);
         let script = format!("echo ready >&3; exec cat > {}", file.display());
         let (ready, theirs) = std::io::pipe().expect("the system has a pipe left");
         let mut command = self.program("sh");
@@ -120,7 +126,7 @@ impl Sway {
         let mut line = String::new();
         BufReader::new(ready).read_line(&mut line).expect("foot's shell writes");
         assert_eq!(line, "ready\n", "foot starts");
-        await_some("the window's focus", || self.has_focus(app).then_some(()));
+        self.await_focus(app);
         Reader { child, file }
     }
 
@@ -153,6 +159,14 @@ impl Sway {
     /// When it has ended.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
+    /// Waits until a window of that application has the focus; `app` is a regular expression.
+    ///
+    /// # Panics
+    /// When none gets it.
+    pub fn await_focus(&self, app: &str) {
+        await_some("the window's focus", || self.has_focus(app).then_some(()));
     }
 
     fn has_focus(&self, app: &str) -> bool {
@@ -188,6 +202,14 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// Sends the terminal a signal.
+    pub fn signal(&self, signal: Signal) {
+        // It may have ended; its id is not given to another one before it is waited for.
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+    }
+}
+
 impl Drop for Reader {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -210,7 +232,7 @@ pub fn await_some<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn on_path(program: &str) -> bool {
+pub(super) fn on_path(program: &str) -> bool {
     env::var_os("PATH")
         .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }

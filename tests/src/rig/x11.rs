@@ -319,12 +319,16 @@ fn atom(conn: &RustConnection, name: &str) -> Atom {
 #[derive(Debug)]
 pub struct Terminal {
     window: Window,
-    #[expect(dead_code, reason = "it ends with this")]
     process: Process,
     folder: TempDir,
 }
 
 impl Terminal {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
     /// Its window.
     #[must_use]
     pub const fn window(&self) -> Window {
