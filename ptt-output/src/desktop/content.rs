@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a text that was pasted stays, on X11 too: some programs ask more than once for one paste, and the first to take it
-/// may have been a clipboard manager.
-pub(super) const LINGER: Duration = Duration::from_millis(250);
+/// How long a text that was pasted stays, on X11 too: some programs ask more than once for one paste, the
+/// first to take it may have been a clipboard manager, and GTK 3 drops what it has read of a selection
+/// that changes before it has come to the end.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// How long clipboard managers have to take the text before the chord is pressed; one that comes later is taken for the window.
 pub(super) const MANAGERS: Duration = Duration::from_millis(20);
 /// How long the old owner has to hand over the clipboard's content before the text is pasted.
