@@ -142,7 +142,7 @@ fn flags(flags: OFlags) -> i32 {
 /// Replaces a leading `~` by the home directory.
 fn expand(path: &str, home: Option<&Path>) -> Result<PathBuf, OutputError> {
     match path.strip_prefix('~') {
-        _ if path.is_empty() => Err(OutputError::NoPath),
+        _ if path.trim().is_empty() => Err(OutputError::NoPath),
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
             Ok(home.ok_or(OutputError::NoHome)?.join(rest.trim_start_matches('/')))
         }
