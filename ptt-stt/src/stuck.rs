@@ -1,12 +1,14 @@
-//! Bounds how many engines are left behind: threads in the middle of a load or a decode that nobody waits for any more, each
-//! with its model in memory. They cannot be ended from outside; what can be refused is a further model beside them.
+//! Bounds how many engines are left behind: threads in the middle of a load or a decode that nobody
+//! waits for any more, each with its model in memory. They cannot be ended from outside; what can
+//! be refused is a further model beside them.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::metrics;
 
-/// So many engines may be left behind at most for another one to be loaded: with that one, two models are in memory.
+/// So many engines may be left behind at most for another one to be loaded: with that one, two
+/// models are in memory.
 pub(crate) const MOST: usize = 1;
 
 /// The engines of this process that were left behind. Clones share the number.
@@ -20,8 +22,8 @@ struct Shared {
 }
 
 impl StuckEngines {
-    /// Waits until no more engines than `tolerated` are left behind, for at most `patience`: one that was left behind a moment
-    /// ago mostly ends at once.
+    /// Waits until no more engines than `tolerated` are left behind, for at most `patience`: one
+    /// that was left behind a moment ago mostly ends at once.
     ///
     /// # Errors
     /// The number of engines left behind, when they do not end.

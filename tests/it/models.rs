@@ -1,4 +1,5 @@
-//! Models in the shipped program: the memory of one that is given back, and engines that hang with theirs.
+//! Models in the shipped program: the memory of one that is given back, and engines that hang with
+//! theirs.
 
 use std::time::{Duration, Instant};
 

@@ -1,12 +1,14 @@
-//! Numbers from every block format that a ggml Whisper file may have: those that `import` writes (`quantize`), q4_1, and
-//! the k-quants, whose blocks of 256 values have scales of their own scales.
+//! Numbers from every block format that a ggml Whisper file may have: those that `import` writes
+//! (`quantize`), q4_1, and the k-quants, whose blocks of 256 values have scales of their own
+//! scales.
 
 use super::quantize::{BLOCK, half_to};
 
 /// Values per block of the k-quants.
 const SUPER_BLOCK: usize = 256;
 
-/// The numbers that stand for values stored as ggml's tensor type `kind`; `None` for a type that is not read here.
+/// The numbers that stand for values stored as ggml's tensor type `kind`; `None` for a type that is
+/// not read here.
 #[must_use]
 pub fn decoded(kind: u32, bytes: &[u8]) -> Option<Vec<f32>> {
     Some(match kind {
@@ -56,13 +58,15 @@ fn five(bytes: &[u8], j: usize) -> f32 {
     f32::from(nibble(&bytes[4..], j) | ((fifths >> j & 1) as u8) << 4)
 }
 
-/// Where value `i` of a block of 256 is: its half, its run of 32 in that half, and its place in that run.
+/// Where value `i` of a block of 256 is: its half, its run of 32 in that half, and its place in
+/// that run.
 #[inline(always)]
 const fn place(i: usize) -> (usize, usize, usize) {
     (i / 128, i % 128 / 32, i % 32)
 }
 
-/// 16 scales and minima of 4 bits, 256 values of 2 bits, the scale of the scales and that of the minima.
+/// 16 scales and minima of 4 bits, 256 values of 2 bits, the scale of the scales and that of the
+/// minima.
 #[inline(always)]
 fn q2_k(block: &[u8; 84], i: usize) -> f32 {
     let (side, run, at) = place(i);
@@ -71,7 +75,8 @@ fn q2_k(block: &[u8; 84], i: usize) -> f32 {
     half(block, 80) * f32::from(scale & 0xf) * f32::from(value) - half(block, 82) * f32::from(scale >> 4)
 }
 
-/// The third bits of 256 values, their lower two bits, 16 scales of 6 bits, the scale of the scales.
+/// The third bits of 256 values, their lower two bits, 16 scales of 6 bits, the scale of the
+/// scales.
 #[inline(always)]
 fn q3_k(block: &[u8; 110], i: usize) -> f32 {
     let (side, run, at) = place(i);
@@ -93,7 +98,8 @@ fn scale_and_min(packed: &[u8], k: usize) -> (f32, f32) {
     (f32::from(scale), f32::from(min))
 }
 
-/// The scale of the scales and that of the minima, 8 scales and minima of 6 bits, 256 values of 4 bits.
+/// The scale of the scales and that of the minima, 8 scales and minima of 6 bits, 256 values of 4
+/// bits.
 #[inline(always)]
 fn q4_k(block: &[u8; 144], i: usize) -> f32 {
     let run = i / 32;
@@ -112,7 +118,8 @@ fn q5_k(block: &[u8; 176], i: usize) -> f32 {
     half(block, 0) * scale * f32::from(low | high << 4) - half(block, 2) * min
 }
 
-/// The lower four bits of 256 values, their upper two, 16 scales of 8 bits, the scale of the scales.
+/// The lower four bits of 256 values, their upper two, 16 scales of 8 bits, the scale of the
+/// scales.
 #[inline(always)]
 fn q6_k(block: &[u8; 210], i: usize) -> f32 {
     let (side, run, at) = place(i);
@@ -127,7 +134,8 @@ mod tests {
     use super::*;
     use crate::model::ggml::block_of;
 
-    /// 256 numbers as ggml quantises them; some of those that it gets back, and the sum of all, each times its place from 1 on.
+    /// 256 numbers as ggml quantises them; some of those that it gets back, and the sum of all,
+    /// each times its place from 1 on.
     struct Known {
         kind: u32,
         block: &'static str,

@@ -9,7 +9,8 @@ use rustix::fs::{Mode, OFlags};
 
 use super::error::ModelError;
 
-/// Opens a regular file for reading. A named pipe would block until somebody writes to it, and a device may never end.
+/// Opens a regular file for reading. A named pipe would block until somebody writes to it, and a
+/// device may never end.
 ///
 /// # Errors
 /// [`ModelError::NotAFile`] for everything that is not a regular file; else the operating system's.

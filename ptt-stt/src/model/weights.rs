@@ -1,5 +1,5 @@
-//! Checks a model's weights: every one is a finite number, and no matrix consists of zeros. An engine would take such a
-//! model and write nothing, or nonsense.
+//! Checks a model's weights: every one is a finite number, and no matrix consists of zeros. An
+//! engine would take such a model and write nothing, or nonsense.
 
 use std::io::{Read, Seek};
 
@@ -99,7 +99,8 @@ mod tests {
                 let length = bytes_of(kind, tensor.values()).unwrap() as usize;
                 let place = head.end..head.end + length;
                 let mut spoilt = sound.clone();
-                // The largest exponent in the last value of a tensor of numbers, in the last scale of a tensor of blocks.
+                // The largest exponent in the last value of a tensor of numbers, in the last scale
+                // of a tensor of blocks.
                 let block = block_of(kind).unwrap().1 as usize;
                 let infinite: &[u8] = if kind == 0 { &[0, 0, 0x80, 0x7f] } else { &[0, 0x7c] };
                 let at = place.end - block;

@@ -1,4 +1,5 @@
-//! Model files of every storage and every kind of damage, in both engines; with tiny.en, skipped where it is not installed.
+//! Model files of every storage and every kind of damage, in both engines; with tiny.en, skipped
+//! where it is not installed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -113,7 +114,8 @@ fn k_quants_are_read_by_our_engine_and_by_the_other_where_it_can() {
     }
 }
 
-/// A ggml file in f16 with its matrices in another storage: ggml's numbers for its tensors and for the file.
+/// A ggml file in f16 with its matrices in another storage: ggml's numbers for its tensors and for
+/// the file.
 fn requantised(file: &[u8], (tensor, file_type): (u32, u32), encode: fn(&[f32], &mut Vec<u8>)) -> Vec<u8> {
     let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
     let mut at = VOCABULARY + 4;
