@@ -32,8 +32,8 @@ use std::collections::VecDeque;
 use ptt_messages::{
     Chime, Component, ControllerCommand as C, ControllerEvent, Fault, FeedbackCommand, FeedbackEvent as F,
     KeyboardCommand, KeyboardEvent as K, Moment, Outcome, OutputCommand, OutputEvent as O, Profile,
-    RecorderCommand, RecorderEvent as Rec, Remarks, ResourceCommand, ResourceEvent as Res, Segment,
-    StateName, SttCommand, SttEvent as Stt, TakeId,
+    RecorderCommand, RecorderEvent as Rec, ResourceCommand, ResourceEvent as Res, Segment, StateName,
+    SttCommand, SttEvent as Stt, TakeId,
 };
 
 pub use effect::{Effect, Effects, Move, Timer, TimerKind};
@@ -45,7 +45,7 @@ use crate::error::ControllerError;
 use gesture::{Edge, Gesture};
 use input::Input as I;
 use policy::{ENGINE_GRACE, ON_THE_WAY};
-use state::{Audio, Job, Kept, Sent, State as S, Take};
+use state::{Job, Kept, Sent, State as S, Take};
 
 /// The push-to-talk state machine.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ptt_stt::model::{self, ImportOptions, ModelError, PullOptions, Quantization};
-use ptt_stt::{Backend, SttConfig};
+use ptt_stt::SttConfig;
 use serde::Serialize;
 
 use super::{say, say_json};
@@ -57,15 +57,9 @@ pub enum ModelsCommand {
     },
 }
 
-/// Fails early, before anything is started, when the configured model is missing or damaged.
+/// Fails early, before anything is started, when the configured engine has no model that it can use.
 pub(crate) fn check(stt: &SttConfig) -> Result<(), Failure> {
-    match stt.backend {
-        Backend::Native | Backend::Whisper => {
-            let checked = model::resolve(&stt.model).and_then(|path| model::check_before_load(&path));
-            checked.map(|_| ()).map_err(|e| Failure::new(Exit::NoInput, e.to_string()))
-        }
-        Backend::Canned => Ok(()),
-    }
+    ptt_stt::engine::check(stt).map_err(|error| Failure::new(Exit::NoInput, error.to_string()))
 }
 
 pub(crate) fn run(command: &ModelsCommand) -> Result<ExitCode, Failure> {

@@ -241,6 +241,8 @@ fn reply_to_retry(event: &ControllerEvent) -> Option<Reply> {
         | ControllerEvent::Text { .. }
         | ControllerEvent::Ended { .. }
         | ControllerEvent::Withdrawn { .. }
+        | ControllerEvent::Languages { .. }
+        | ControllerEvent::Discarded { .. }
         | ControllerEvent::Hint { .. } => None,
     }
 }

@@ -12,7 +12,7 @@ mod watch;
 mod world;
 
 use ptt_messages::{
-    Clip, Component, Fault, FaultKind, Moment, Segment, SegmentId, SegmentState, SttTiming, TakeId,
+    Clip, Component, Fault, FaultKind, Moment, Remarks, Segment, SegmentId, SegmentState, SttTiming, TakeId,
     TakeSummary, TextPath, Transcript,
 };
 
