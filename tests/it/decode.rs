@@ -97,7 +97,7 @@ async fn who_says_something_three_times_is_heard_once() {
     let spoken = rig::bundled();
     let clip = read_audio_file(&spoken.file).unwrap();
     let answer = engine.hears(&repeated(&clip, 3)).await;
-    assert_eq!(answer.text, [normalise(&spoken.text)].repeat(3).join(" "));
+    assert_eq!(answer.text, vec![normalise(&spoken.text); 3].join(" "));
     assert_eq!(answer.path, TextPath::Tail, "a second decode would make it a fallback");
 }
 
