@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ptt_app::wer::normalise;
 use ptt_audio::read_audio_file;
-use ptt_messages::{Clip, Port, Profile, Remarks, SegmentState, SttCommand, SttEvent, TakeId, TextPath};
+use ptt_messages::{Clip, Port, Profile, Remarks, SegmentState, SttCommand, SttEvent, TakeId};
 use ptt_stt::{SttConfig, spawn};
 use ptt_tests::{Told, contract, probe, rig};
 
@@ -20,7 +20,6 @@ struct Engine {
 
 struct Answer {
     text: String,
-    path: TextPath,
     remarks: Remarks,
 }
 
@@ -53,11 +52,11 @@ impl Engine {
                 remarks = told.clone();
                 None
             }
-            SttEvent::Complete { text, path, .. } => Some((text.reveal().to_owned(), *path)),
+            SttEvent::Complete { text, .. } => Some(text.reveal().to_owned()),
             _ => None,
         });
-        let ((text, path), _) = complete.await;
-        Answer { text: normalise(&text), path, remarks }
+        let (text, _) = complete.await;
+        Answer { text: normalise(&text), remarks }
     }
 }
 
@@ -68,12 +67,6 @@ fn shared(path: &str) -> Option<PathBuf> {
         println!("skipped: {} is not there", path.display());
     }
     there.then_some(path)
-}
-
-fn repeated(clip: &Clip, times: usize) -> Clip {
-    let once = clip.samples().iter().copied().chain(std::iter::repeat_n(0.0, 2_400));
-    let once: Vec<f32> = once.collect();
-    Clip::new(once.repeat(times)).unwrap()
 }
 
 #[actix::test]
@@ -88,17 +81,6 @@ async fn what_follows_a_repetition_is_not_lost() {
             assert!(!answer.remarks.incomplete, "{keys}");
         }
     }
-}
-
-#[actix::test]
-async fn who_says_something_three_times_is_heard_once() {
-    let _alone = rig::heavy();
-    let Some(mut engine) = Engine::with("tiny.en", "") else { return };
-    let spoken = rig::bundled();
-    let clip = read_audio_file(&spoken.file).unwrap();
-    let answer = engine.hears(&repeated(&clip, 3)).await;
-    assert_eq!(answer.text, vec![normalise(&spoken.text); 3].join(" "));
-    assert_eq!(answer.path, TextPath::Tail, "a second decode would make it a fallback");
 }
 
 #[actix::test]
