@@ -140,7 +140,7 @@ async fn promises(patience: Duration, spawn: impl Fn(Port<SttEvent>) -> Port<Stt
             }
             SttEvent::Ready { .. } => Some(None),
             SttEvent::Failed { fault, .. } => panic!("while it decodes: {fault}"),
-            SttEvent::Partial { .. } | SttEvent::Unloaded => None,
+            SttEvent::Partial { .. } | SttEvent::Remarks { .. } | SttEvent::Unloaded => None,
         });
         let answer = answer.await.0;
         missing.retain(|command| *command != answer);
