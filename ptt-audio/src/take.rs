@@ -312,8 +312,8 @@ impl Take {
     fn may_be_speech(&self, to: u64) -> bool {
         let frames = usize::try_from(to.saturating_sub(self.open) / FRAME_LEN).unwrap_or(0);
         let marks = || self.marks.iter().take(frames);
-        // Noise of one kind may be speech to the detector in up to a quarter of its frames.
-        let mostly_speech = || marks().filter(|mark| mark.speech).count() * 2 > frames;
+        // Steady noise may be speech to the detector in up to half of its frames.
+        let mostly_speech = || marks().filter(|mark| mark.speech).count() * 4 > frames * 3;
         !self.ear.certain()
             && (mostly_speech() || activity::stands_out(&marks().map(|mark| mark.energy).collect::<Vec<_>>()))
     }
