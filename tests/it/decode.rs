@@ -64,7 +64,7 @@ fn shared(path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(path);
     let there = path.exists();
     if !there {
-        println!("skipped: {} is not there", path.display());
+        rig::Skip(format!("{} is not there", path.display())).say("what the engine makes of speech");
     }
     there.then_some(path)
 }

@@ -10,7 +10,8 @@ use ptt_app::wer::normalise;
 use ptt_audio::{AudioConfig, Splitter, read_audio_file};
 use ptt_messages::{Clip, ControllerEvent, Moment, Outcome, TakeId, Transcript};
 use ptt_stt::context::ContextRule;
-use ptt_stt::engine::{CancelFlag, DecodeRequest, Engine, NativeEngine, Threads};
+use ptt_stt::engine::{CancelFlag, DecodeRequest, Detection, Engine, NativeEngine, Threads};
+use ptt_stt::model::CheckedModel;
 use ptt_tests::rig::{self, DaemonBuilder, PrivatePulse, Spoken};
 use ptt_tests::{Stage, hardware_free};
 
@@ -163,11 +164,12 @@ fn understood(engine: &mut NativeEngine, clip: &Clip) -> String {
         frames: ContextRule::native().frames(clip.samples().len()),
         prompt: Transcript::default(),
         language: None,
+        detection: Detection::default(),
         threads: Threads::new(2),
         deadline: Moment::now() + SOON,
     };
     let decoded = engine.decode(clip, &request, &CancelFlag::default()).unwrap();
-    ptt_stt::clean::clean(&decoded)
+    ptt_stt::clean::clean(&decoded).text.reveal().to_owned()
 }
 
 /// Words of a reference against a text, by the alignment with the fewest edits.
@@ -229,7 +231,8 @@ async fn words_survive_a_quiet_microphone_and_a_loud_room() {
     let spoken = rig::speech();
     let step = if all() { 4 } else { 24 }.min(spoken.len());
     let clips: Vec<Clip> = spoken.iter().skip(step / 2).step_by(step).map(read).collect();
-    let mut engine = NativeEngine::load(&model, "en", 2).unwrap();
+    let checked = CheckedModel::open(&model).unwrap();
+    let mut engine = NativeEngine::load(&checked, "en", 2).unwrap();
     let references: Vec<String> = clips.iter().map(|clip| understood(&mut engine, clip)).collect();
     let mut variants: Vec<(String, Vec<Clip>)> = vec![("as they are".to_owned(), clips.clone())];
     let levels: &[f32] = if all() { &LEVELS } else { &[0.006] };

@@ -31,8 +31,8 @@ struct Run {
 impl Run {
     /// The packages that were installed, not only tried.
     fn installed(&self) -> Vec<&str> {
-        let done = self.calls.iter().filter(|call| call.starts_with("install -y"));
-        let last = done.last().map(String::as_str).unwrap_or_default();
+        let mut done = self.calls.iter().filter(|call| call.starts_with("install -y"));
+        let last = done.next_back().map(String::as_str).unwrap_or_default();
         last.split(' ').skip(1).filter(|word| !word.starts_with('-')).collect()
     }
 }

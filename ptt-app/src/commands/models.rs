@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ptt_stt::model::{self, ImportOptions, ModelError, PullOptions, Quantization};
 use ptt_stt::SttConfig;
+use ptt_stt::model::{self, ImportOptions, ModelError, PullOptions, Quantization};
 use serde::Serialize;
 
 use super::{say, say_json};
