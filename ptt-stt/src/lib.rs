@@ -1,7 +1,7 @@
 //! Speech to text: the role that hears segments of a take while it is spoken and gives the text when it is over.
 //!
 //! Here are the engines ([`engine`]), the thread that has one (`worker`), the decisions what to decode when
-//! ([`strategy`]) with the pure parts they stand on ([`context`], [`check`], [`clean`], [`join`], [`second_look`],
+//! ([`strategy`]) with the pure parts they stand on ([`context`], [`check`], [`clean`], [`gain`], [`join`], [`second_look`],
 //! [`trim`]), and the
 //! models ([`model`]). Not here: microphones, voice activity, keys, and where a text goes.
 //!
@@ -15,6 +15,7 @@ pub mod context;
 pub mod cores;
 pub mod engine;
 mod error;
+pub mod gain;
 pub mod join;
 pub mod memory;
 pub mod metrics;

@@ -19,7 +19,7 @@ use ptt_messages::{
 };
 
 use crate::engine::Detection;
-use crate::trim;
+use crate::{gain, trim};
 use state::{Key, Take, Wanted};
 pub use values::{Assignment, Done, Effect, Failure, Input, JobId, Note, Policy, Speech, StrategyKind};
 
@@ -307,7 +307,7 @@ impl Strategy {
         let usual = self.language.clone();
         let detection = Detection { among, before: take.language_before(key), usual };
         let Some(piece) = take.pieces.get(&key) else { return };
-        let clip = trim::speech(&piece.segment);
+        let clip = gain::raised(trim::speech(&piece.segment));
         let audio = clip.duration();
         let frames = piece.frames(&self.policy, &clip);
         let speech_end = piece.segment.speech_end;
