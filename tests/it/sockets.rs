@@ -417,7 +417,7 @@ fn a_closed_pipe_is_no_error_of_any_command() {
         &["--version"],
         &["help", "models"],
         &["config", "show"],
-        &["config", "check"],
+        &["--set", "stt.backend=canned", "config", "check"],
         &["models", "list"],
         &["models", "list", "--json"],
         &["models", "verify"],
