@@ -1,5 +1,6 @@
 //! Whether a result can be believed. Pure; what to do about it is decided in [`crate::strategy`].
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::engine::{Decoded, Ending, NO_SPEECH};
@@ -76,6 +77,10 @@ const ONE_SOUND: Duration = Duration::from_millis(40);
 /// speech, slower ones among them, it is 2.3 s at most with the silence at their ends, and in
 /// repetitions that were written once it is 2.2 s and more.
 const MISSING: Duration = Duration::from_millis(2_000);
+/// Between two words is so long a time when something that was said there is missing: in the same
+/// clips it is 2.4 s at most, and in repetitions of which one was left out 2.9 s and more. Silence
+/// may take longer: whether there is sound is not known here.
+const HOLE: Duration = Duration::from_millis(2_600);
 /// An echo of the prompt comes from a clip that is this short.
 const ECHOES: Duration = Duration::from_millis(2_000);
 /// The last word or words so many times in a row are a loop that has just begun.
@@ -108,6 +113,18 @@ pub fn suspect(decoded: &Decoded, length: Duration) -> Option<Suspicion> {
         return Some(Suspicion::Repeats);
     }
     (decoded.avg_logprob < UNSURE).then_some(Suspicion::Unsure)
+}
+
+/// The longest time between two words of which nothing is written although it is long enough for a
+/// sentence. Where there is sound in it, something is missing.
+#[must_use]
+pub fn hole(decoded: &Decoded) -> Option<Range<Duration>> {
+    if decoded.no_speech_prob > NO_SPEECH {
+        return None;
+    }
+    let times = decoded.word_times();
+    let between = times.iter().zip(times.iter().skip(1)).map(|(from, to)| *from..*to);
+    between.max_by_key(|hole| hole.end - hole.start).filter(|hole| hole.end - hole.start > HOLE)
 }
 
 /// Whether a text from a clip of `length` is an echo of what was said before it.
@@ -269,6 +286,34 @@ mod tests {
         assert_eq!(suspect(&music, Duration::from_secs(9)), None, "what follows is music, too");
         let notes = Decoded { no_speech_prob: 0.9, ending: Ending::Loop, ..said("♪ ♪ ♪ ♪") };
         assert_eq!(suspect(&notes, Duration::from_secs(9)), None, "there is no speech to find");
+    }
+
+    #[test]
+    fn a_hole_in_the_middle_is_longer_than_a_word_takes() {
+        let text = "The fox jumps. The fox jumps.";
+        let silent = Decoded { no_speech_prob: 0.9, ..timed(text, &[1, 3, 6, 40, 42, 45]) };
+        for (decoded, expected) in [
+            (timed(text, &[1, 3, 6, 32, 34, 37]), None),
+            (timed(text, &[1, 3, 6, 40, 42, 45]), Some((600, 4_000))),
+            // The attention goes back and forth; nothing is missing.
+            (timed(text, &[1, 3, 40, 20, 22, 45]), None),
+            // What follows the last word, and what comes before the first, is judged elsewhere.
+            (timed(text, &[40, 42, 45, 48, 50, 52]), None),
+            (silent, None),
+            (said(text), None),
+        ] {
+            let found = hole(&decoded).map(|hole| (hole.start.as_millis(), hole.end.as_millis()));
+            assert_eq!(found, expected, "{:?}", decoded.times);
+        }
+    }
+
+    #[test]
+    fn punctuation_does_not_tell_when_a_word_was_said() {
+        let ends = [(3, 200), (7, 500), (8, 900)];
+        let times = ends.map(|(end, at)| TokenTime { end, at: Duration::from_millis(at) });
+        let decoded = Decoded { times: times.into(), ..said("The dog.") };
+        assert_eq!(decoded.word_times(), [200, 500].map(Duration::from_millis));
+        assert_eq!(decoded.last_time(), Duration::from_millis(900));
     }
 
     #[test]

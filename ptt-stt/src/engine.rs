@@ -186,6 +186,22 @@ impl Decoded {
     pub fn last_time(&self) -> Duration {
         self.times.iter().map(|token| token.at).max().unwrap_or_default()
     }
+
+    /// When the words were said, in the order of time, as far as that is known. Without the
+    /// punctuation: where it looks is often the beginning of what follows.
+    #[must_use]
+    pub fn word_times(&self) -> Vec<Duration> {
+        let text = self.text.reveal();
+        let mut start = 0;
+        let words = self.times.iter().filter_map(|token| {
+            let written = text.get(start..token.end.min(text.len())).unwrap_or_default();
+            start = token.end;
+            written.contains(char::is_alphanumeric).then_some(token.at)
+        });
+        let mut times: Vec<Duration> = words.collect();
+        times.sort_unstable();
+        times
+    }
 }
 
 /// Why a decode came to an end.

@@ -97,20 +97,34 @@ pub fn smaller(segment: &Segment, longest: usize) -> Option<Vec<Range<usize>>> {
     })
 }
 
-/// How to cut a segment of which the engine wrote what was said up to a time in its speech: at the
-/// weakest place behind it.
+/// How to cut a segment of which the engine wrote nothing that was said behind a time: at the
+/// weakest place of `between`, which are times in its speech.
 #[must_use]
-pub fn cut_behind(segment: &Segment, at: Duration) -> Option<Vec<Range<usize>>> {
-    let samples = segment.clip.samples();
+pub fn cut_between(segment: &Segment, between: &Range<Duration>) -> Option<Vec<Range<usize>>> {
     let speech = speech_range(segment);
-    let written =
-        usize::try_from(at.as_millis()).unwrap_or(usize::MAX).saturating_mul(SAMPLE_RATE_HZ as usize / 1_000);
-    let from = speech.start.saturating_add(written.max(SHORTEST));
-    let inner = from..speech.end.saturating_sub(SHORTEST).min(from.saturating_add(MUCH));
+    let from = speech.start.saturating_add(samples(between.start).max(SHORTEST));
+    let to = speech.start.saturating_add(samples(between.end));
+    let inner = from..speech.end.saturating_sub(SHORTEST).min(to);
     (inner.len() >= PAUSE).then(|| {
-        let cut = weakest(samples, inner);
-        vec![0..cut, cut..samples.len()]
+        let cut = weakest(segment.clip.samples(), inner);
+        vec![0..cut, cut..segment.clip.samples().len()]
     })
+}
+
+/// Whether a second or more of the times `between` in a segment's speech is as loud as speech.
+#[must_use]
+pub fn sounds(segment: &Segment, between: &Range<Duration>) -> bool {
+    let all = segment.clip.samples();
+    let start = speech_range(segment).start;
+    let place = |at: Duration| start.saturating_add(samples(at)).min(all.len());
+    let loud = loud(all) * SOFTER * SOFTER;
+    let frames = all[place(between.start)..place(between.end)].chunks_exact(FRAME);
+    frames.filter(|frame| energy(frame) >= loud).count() * FRAME >= MUCH
+}
+
+/// The number of samples in a time.
+fn samples(time: Duration) -> usize {
+    usize::try_from(time.as_millis()).unwrap_or(usize::MAX).saturating_mul(SAMPLE_RATE_HZ as usize / 1_000)
 }
 
 /// Whether there is a pause around a sample.
@@ -212,6 +226,29 @@ mod tests {
         let cuts = windows(&samples, LONGEST_CLIP_SAMPLES);
         assert_eq!(cuts.len(), 2);
         assert!((26 * RATE..26 * RATE + RATE / 2).contains(&cuts[0].end), "{cuts:?}");
+    }
+
+    #[test]
+    fn what_is_unwritten_is_cut_off_at_its_pause() {
+        let samples = pattern(&[(2 * RATE, 0.3), (RATE / 2, 0.001), (3 * RATE, 0.3), (4 * RATE, 0.0)]);
+        let all = segment(samples, 19 * RATE / 2);
+        let millis = |from, to| Duration::from_millis(from)..Duration::from_millis(to);
+        for (between, cut, sounding) in [
+            // The attention ran ahead of the pause; the search begins with the last word.
+            (millis(1_700, 3_700), Some(2 * RATE..5 * RATE / 2), true),
+            (millis(2_000, 2_500), Some(2 * RATE..5 * RATE / 2), false),
+            (millis(5_500, 9_000), Some(11 * RATE / 2..9 * RATE), false),
+            (millis(3_000, 3_100), None, false),
+        ] {
+            let parts = cut_between(&all, &between);
+            assert_eq!(parts.is_some(), cut.is_some(), "{between:?}");
+            if let (Some(parts), Some(cut)) = (parts, cut) {
+                assert!(cut.contains(&parts[0].end), "{between:?} {parts:?}");
+                assert_eq!((parts[0].start, parts[1].start), (0, parts[0].end));
+                assert_eq!(parts[1].end, all.clip.samples().len());
+            }
+            assert_eq!(sounds(&all, &between), sounding, "{between:?}");
+        }
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use ptt_messages::{
 };
 
 use super::{Effect, Note, Policy, Running};
-use crate::check::{Suspicion, echoes, suspect};
+use crate::check::{Suspicion, echoes, hole, suspect};
 use crate::clean::{Cleaned, Discard, clean, without};
 use crate::context::{FULL_FRAMES, LONGEST_CLIP_SAMPLES};
 use crate::engine::{Decoded, Ending};
@@ -20,6 +20,9 @@ use crate::trim;
 /// A piece that the engine did not come to the end of is cut into pieces of at most 10 s, and one
 /// that is no longer than that at its weakest place: in a shorter one it gets lost less easily.
 const CUT_SAMPLES: usize = 10 * 16_000;
+
+/// What follows the last word that was written begins this soon after it.
+const BEHIND: Duration = Duration::from_secs(1);
 
 /// A piece of a take: a segment, or a part of one that was too long for the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -297,8 +300,9 @@ impl Take {
             let echo = echoes(decoded.text.reveal(), &said, running.audio);
             (echo && !piece.doubted).then_some(Suspicion::Echo)
         });
-        if let Some(Suspicion::Missing) = suspicion
-            && let Some(parts) = trim::cut_behind(&piece.segment, decoded.last_time())
+        if let None | Some(Suspicion::Missing | Suspicion::Repeats) = suspicion
+            && let Some(between) = unwritten(decoded, suspicion, &piece.segment)
+            && let Some(parts) = trim::cut_between(&piece.segment, &between)
         {
             fall_back(Suspicion::Missing, running.background.then_some(cpu), &mut self.wanted, effects);
             if piece.closed() {
@@ -473,6 +477,16 @@ impl Take {
         }
         text
     }
+}
+
+/// Between which times, in a segment's speech, speech begins that the text has nothing of.
+fn unwritten(decoded: &Decoded, suspicion: Option<Suspicion>, segment: &Segment) -> Option<Range<Duration>> {
+    let sounding = hole(decoded).filter(|hole| trim::sounds(segment, hole));
+    sounding.or_else(|| {
+        let last = decoded.word_times().last().copied()?;
+        let missing = suspicion == Some(Suspicion::Missing);
+        missing.then(|| last..decoded.last_time() + BEHIND)
+    })
 }
 
 /// A result is not believed, and the audio is decoded anew; `wasted` in the background.

@@ -1,6 +1,7 @@
 //! Pieces that the engine gets lost in: what it repeats is not what was said.
 
 use super::*;
+use crate::engine::TokenTime;
 
 #[test]
 fn a_long_piece_that_the_engine_gets_lost_in_is_decoded_in_parts() {
@@ -89,4 +90,45 @@ fn an_open_piece_that_the_engine_gets_lost_in_waits_for_its_end() {
     assert!(s.ends(1, Ok(loops)).is_empty(), "its text is not shown");
     let parts = s.hear(committed(0, 0.0, 27.0, 27.5));
     assert!(parts[0].starts_with("decode 2 "), "{parts:?}");
+}
+
+/// A sentence of three words for each time in `at`, with the times of its words, in tenths.
+fn sentences(at: &[[u64; 3]]) -> Decoded {
+    let text = vec!["The fox jumps."; at.len()].join(" ");
+    let ends = (0..at.len()).flat_map(|i| [3, 7, 14].map(|end| 15 * i + end));
+    let times = ends.zip(at.iter().flatten());
+    let times = times.map(|(end, at)| TokenTime { end, at: Duration::from_millis(100 * at) });
+    Decoded { times: times.collect(), ..said(&text) }
+}
+
+#[test]
+fn a_sentence_that_was_left_out_is_cut_off_at_its_pause() {
+    // Three sentences of 3 s, with half a second between them.
+    let mut samples = vec![0.3; 10 * RATE as usize];
+    for pause in [3_000..3_500, 6_500..7_000_usize] {
+        samples[pause.start * 16..pause.end * 16].fill(0.001);
+    }
+    let take = Segment { clip: Clip::new(samples).unwrap(), ..tail(0, 0.0, 10.0, 10.0) };
+    for (written, cut) in [
+        // The last one is missing, and the last word's attention is at its beginning already.
+        (sentences(&[[2, 10, 20], [37, 50, 60]]), 6.5..=7.0),
+        // The one in the middle is missing.
+        (sentences(&[[2, 10, 20], [72, 80, 95]]), 3.0..=7.0),
+    ] {
+        for mut s in [Script::live(), Script::batch()] {
+            s.release(take.clone(), 1);
+            let first = s.ends(1, Ok(written.clone()));
+            let part = s.jobs[1].clip.duration().as_secs_f64();
+            assert!(cut.contains(&part), "{first:?}");
+            assert_eq!(s.notes, [Note::Fallback(Suspicion::Missing)]);
+        }
+    }
+    // Nobody speaks in the middle: that is a pause, and nothing is missing.
+    let mut samples = vec![0.3; 10 * RATE as usize];
+    samples[3 * RATE as usize..7 * RATE as usize].fill(0.001);
+    let take = Segment { clip: Clip::new(samples).unwrap(), ..tail(0, 0.0, 10.0, 10.0) };
+    let mut s = Script::batch();
+    s.release(take, 1);
+    let end = s.ends(1, Ok(sentences(&[[2, 10, 27], [72, 80, 95]])));
+    assert_eq!(end, ["complete #1 'The fox jumps. The fox jumps.' batch"]);
 }
