@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ptt_app::wer::normalise;
 use ptt_audio::read_audio_file;
-use ptt_messages::{Clip, Port, Profile, Remarks, SegmentState, SttCommand, SttEvent, TakeId};
+use ptt_messages::{Clip, Port, Profile, Remarks, SegmentState, SttCommand, SttEvent, TakeId, TextPath};
 use ptt_stt::{SttConfig, spawn};
 use ptt_tests::{Told, contract, probe, rig};
 
@@ -20,6 +20,7 @@ struct Engine {
 
 struct Answer {
     text: String,
+    path: TextPath,
     remarks: Remarks,
 }
 
@@ -52,11 +53,11 @@ impl Engine {
                 remarks = told.clone();
                 None
             }
-            SttEvent::Complete { text, .. } => Some(text.reveal().to_owned()),
+            SttEvent::Complete { text, path, .. } => Some((text.reveal().to_owned(), *path)),
             _ => None,
         });
-        let (text, _) = complete.await;
-        Answer { text: normalise(&text), remarks }
+        let ((text, path), _) = complete.await;
+        Answer { text: normalise(&text), path, remarks }
     }
 }
 
@@ -67,6 +68,12 @@ fn shared(path: &str) -> Option<PathBuf> {
         rig::Skip(format!("{} is not there", path.display())).say("what the engine makes of speech");
     }
     there.then_some(path)
+}
+
+fn repeated(clip: &Clip, times: usize) -> Clip {
+    let once = clip.samples().iter().copied().chain(std::iter::repeat_n(0.0, 2_400));
+    let once: Vec<f32> = once.collect();
+    Clip::new(once.repeat(times)).unwrap()
 }
 
 #[actix::test]
@@ -81,6 +88,30 @@ async fn what_follows_a_repetition_is_not_lost() {
             assert!(!answer.remarks.incomplete, "{keys}");
         }
     }
+}
+
+#[actix::test]
+async fn who_says_a_sentence_several_times_is_written_as_often() {
+    let _alone = rig::heavy();
+    for keys in ["strategy = 'live'", "strategy = 'batch'"] {
+        let Some(mut engine) = Engine::with("tiny.en", keys) else { return };
+        let spoken = rig::bundled();
+        let clip = read_audio_file(&spoken.file).unwrap();
+        for times in [2, 3, 4, 5] {
+            let answer = engine.hears(&repeated(&clip, times)).await;
+            assert_eq!(answer.text, vec![normalise(&spoken.text); times].join(" "), "{keys} {times}");
+            assert!(!answer.remarks.incomplete, "{keys} {times}");
+        }
+    }
+}
+
+#[actix::test]
+async fn a_sentence_that_is_said_twice_is_decoded_once() {
+    let _alone = rig::heavy();
+    let Some(mut engine) = Engine::with("tiny.en", "") else { return };
+    let clip = read_audio_file(&rig::bundled().file).unwrap();
+    let answer = engine.hears(&repeated(&clip, 2)).await;
+    assert_eq!(answer.path, TextPath::Tail, "a second decode would make it a fallback");
 }
 
 #[actix::test]
