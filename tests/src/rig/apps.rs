@@ -64,6 +64,11 @@ user_pref("toolkit.telemetry.reportingpolicy.firstRun", false);
 user_pref("browser.sessionstore.resume_from_crash", false);
 "#;
 
+/// Mousepad looks at its file for changes that are not its own, but not for half a second around saving.
+/// One that is stopped then takes its own saving for somebody else's when it goes on, and asks in a dialog,
+/// which has the keyboard, whether to read the file again.
+const MOUSEPAD_SETTINGS: &str = "[org/xfce/mousepad/preferences/file]\nmonitor-changes=false\n";
+
 /// The applications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum App {
@@ -148,7 +153,11 @@ impl App {
                 AppWindow { child, content: Content::File(file) }
             }
             Self::Mousepad => {
+                let settings = sway.dir().join(".config/glib-2.0/settings");
+                make(sway, &settings);
+                fs::write(settings.join("keyfile"), MOUSEPAD_SETTINGS).expect("the folder is ours");
                 let mut command = sway.program("mousepad");
+                command.env("GSETTINGS_BACKEND", "keyfile");
                 let child = command.arg("--disable-server").arg(&file).spawn().expect("mousepad is there");
                 sway.await_focus(".*mousepad.*");
                 AppWindow { child, content: Content::File(file) }
@@ -243,7 +252,7 @@ fn page(command: &mut Command, content: Arc<Mutex<Option<String>>>) -> AppWindow
 
 /// A folder that the compositor's programs may write to.
 fn make(sway: &Sway, folder: &Path) {
-    let made = sway.program("mkdir").arg(folder).status();
+    let made = sway.program("mkdir").arg("-p").arg(folder).status();
     assert!(made.is_ok_and(|status| status.success()), "{} is made", folder.display());
 }
 
