@@ -111,15 +111,16 @@ pub fn cut_between(segment: &Segment, between: &Range<Duration>) -> Option<Vec<R
     })
 }
 
-/// Whether a second or more of the times `between` in a segment's speech is as loud as speech.
+/// How much of the times `between` in a segment's speech is as loud as speech.
 #[must_use]
-pub fn sounds(segment: &Segment, between: &Range<Duration>) -> bool {
+pub fn sounding(segment: &Segment, between: &Range<Duration>) -> Duration {
     let all = segment.clip.samples();
-    let start = speech_range(segment).start;
-    let place = |at: Duration| start.saturating_add(samples(at)).min(all.len());
+    let speech = speech_range(segment);
+    let place = |at: Duration| speech.start.saturating_add(samples(at)).min(speech.end);
     let loud = loud(all) * SOFTER * SOFTER;
     let frames = all[place(between.start)..place(between.end)].chunks_exact(FRAME);
-    frames.filter(|frame| energy(frame) >= loud).count() * FRAME >= MUCH
+    let count = frames.filter(|frame| energy(frame) >= loud).count();
+    Duration::from_millis(20).saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// The number of samples in a time.
@@ -233,12 +234,12 @@ mod tests {
         let samples = pattern(&[(2 * RATE, 0.3), (RATE / 2, 0.001), (3 * RATE, 0.3), (4 * RATE, 0.0)]);
         let all = segment(samples, 19 * RATE / 2);
         let millis = |from, to| Duration::from_millis(from)..Duration::from_millis(to);
-        for (between, cut, sounding) in [
+        for (between, cut, loud) in [
             // The attention ran ahead of the pause; the search begins with the last word.
-            (millis(1_700, 3_700), Some(2 * RATE..5 * RATE / 2), true),
-            (millis(2_000, 2_500), Some(2 * RATE..5 * RATE / 2), false),
-            (millis(5_500, 9_000), Some(11 * RATE / 2..9 * RATE), false),
-            (millis(3_000, 3_100), None, false),
+            (millis(1_700, 3_700), Some(2 * RATE..5 * RATE / 2), 1_500),
+            (millis(2_000, 2_500), Some(2 * RATE..5 * RATE / 2), 0),
+            (millis(5_500, 9_000), Some(11 * RATE / 2..9 * RATE), 0),
+            (millis(3_000, 3_100), None, 100),
         ] {
             let parts = cut_between(&all, &between);
             assert_eq!(parts.is_some(), cut.is_some(), "{between:?}");
@@ -247,7 +248,7 @@ mod tests {
                 assert_eq!((parts[0].start, parts[1].start), (0, parts[0].end));
                 assert_eq!(parts[1].end, all.clip.samples().len());
             }
-            assert_eq!(sounds(&all, &between), sounding, "{between:?}");
+            assert_eq!(sounding(&all, &between).as_millis(), loud, "{between:?}");
         }
     }
 

@@ -12,7 +12,7 @@ use super::{Effect, Note, Policy, Running};
 use crate::check::{Suspicion, echoes, hole, suspect};
 use crate::clean::{Cleaned, Discard, clean, without};
 use crate::context::{FULL_FRAMES, LONGEST_CLIP_SAMPLES};
-use crate::engine::{Decoded, Ending};
+use crate::engine::{Decoded, Ending, NO_SPEECH};
 use crate::join::{Seam, append, last_words};
 use crate::second_look::is_believed;
 use crate::trim;
@@ -23,6 +23,12 @@ const CUT_SAMPLES: usize = 10 * 16_000;
 
 /// What follows the last word that was written begins this soon after it.
 const BEHIND: Duration = Duration::from_secs(1);
+
+/// So much sound between two words is more than the first of them.
+const SOUND_IN_HOLE: Duration = Duration::from_secs(1);
+/// So much sound from the last word on is more than that word: in clips of real speech, slower ones
+/// among them, it is 1.16 s at most, and in repetitions that were written once 1.3 s and more.
+const SOUND_BEHIND: Duration = Duration::from_millis(1_240);
 
 /// A piece of a take: a segment, or a part of one that was too long for the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -481,10 +487,14 @@ impl Take {
 
 /// Between which times, in a segment's speech, speech begins that the text has nothing of.
 fn unwritten(decoded: &Decoded, suspicion: Option<Suspicion>, segment: &Segment) -> Option<Range<Duration>> {
-    let sounding = hole(decoded).filter(|hole| trim::sounds(segment, hole));
-    sounding.or_else(|| {
+    if decoded.no_speech_prob > NO_SPEECH {
+        return None;
+    }
+    let sounding = |between: &Range<Duration>| trim::sounding(segment, between);
+    hole(decoded).filter(|hole| sounding(hole) >= SOUND_IN_HOLE).or_else(|| {
         let last = decoded.word_times().last().copied()?;
-        let missing = suspicion == Some(Suspicion::Missing);
+        let rest = last..segment.clip.duration();
+        let missing = suspicion == Some(Suspicion::Missing) || sounding(&rest) >= SOUND_BEHIND;
         missing.then(|| last..decoded.last_time() + BEHIND)
     })
 }
