@@ -47,6 +47,7 @@ mod uinput;
 mod wayland_apps;
 mod windows;
 mod x11;
+mod x11_apps;
 mod x11_keys;
 mod x11_speech;
 mod x11_swallow;

@@ -153,14 +153,14 @@ impl Receiving<'_> {
 }
 
 /// Where two texts part: the position, and what follows there.
-fn difference(seen: &str, wanted: &str) -> (usize, String, String) {
+pub(crate) fn difference(seen: &str, wanted: &str) -> (usize, String, String) {
     let at = seen.chars().zip(wanted.chars()).take_while(|(a, b)| a == b).count();
     let rest = |text: &str| text.chars().skip(at).take(20).collect();
     (at, rest(seen), rest(wanted))
 }
 
 /// Every text of the list, each with a space behind it.
-fn texts() -> Vec<String> {
+pub(crate) fn texts() -> Vec<String> {
     let list = rig::workspace().join("../shared/cases/texts.tsv");
     let texts: Vec<String> = match std::fs::read_to_string(list) {
         Ok(list) => list.lines().filter_map(|line| Some(line.split_once('\t')?.1.to_owned())).collect(),
@@ -170,7 +170,7 @@ fn texts() -> Vec<String> {
 }
 
 /// The worst for a window: every other key has another modifier.
-fn capitals(count: usize) -> String {
+pub(crate) fn capitals(count: usize) -> String {
     "aBcD eFgH, iJ! ".chars().cycle().take(count).collect()
 }
 

@@ -12,6 +12,7 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::sway::{Sway, await_some, on_path};
+use super::x11::Screen;
 
 /// Tells the server what is in its field, after every change and one at a time.
 const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>field</title>
@@ -132,10 +133,8 @@ impl App {
             Self::Chromium => {
                 let (url, content) = serve();
                 let mut command = sway.program("chromium");
-                command.args(["--ozone-platform=wayland", "--no-sandbox", "--disable-gpu", "--no-first-run"]);
-                command.args(["--disable-dev-shm-usage", "--password-store=basic"]);
-                command.arg(format!("--user-data-dir={}", profile.display())).arg(format!("--app={url}"));
-                page(&mut command, content)
+                command.arg("--ozone-platform=wayland").args(chromium(&profile, &url));
+                page(&mut command, content, || ())
             }
             Self::Firefox => {
                 let (url, content) = serve();
@@ -144,7 +143,7 @@ impl App {
                 let mut command = sway.program("firefox-esr");
                 command.envs([("MOZ_ENABLE_WAYLAND", "1"), ("MOZ_CRASHREPORTER_DISABLE", "1")]);
                 command.args(["--no-remote", "--profile"]).arg(profile).args(["--kiosk", &url]);
-                page(&mut command, content)
+                page(&mut command, content, || ())
             }
             Self::GtkView => {
                 let mut command = sway.program(PYTHON);
@@ -180,6 +179,21 @@ impl App {
 }
 
 impl AppWindow {
+    /// Chromium on an X server, with its files in `folder`.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn chromium_on(screen: &Screen, folder: &Path) -> Self {
+        let (url, content) = serve();
+        let mut command = Command::new("chromium");
+        command.env("DISPLAY", screen.display()).env("HOME", folder).env_remove("WAYLAND_DISPLAY");
+        command.args(["--ozone-platform=x11", "--class=Field"]);
+        command.args(chromium(&folder.join("profile"), &url)).stderr(Stdio::null());
+        // There is no window manager that would give it the keyboard.
+        page(&mut command, content, || screen.focus_on("Field"))
+    }
+
     /// What it has received.
     ///
     /// # Panics
@@ -241,9 +255,19 @@ impl Drop for AppWindow {
     }
 }
 
-/// Waits until the page has the focus.
-fn page(command: &mut Command, content: Arc<Mutex<Option<String>>>) -> AppWindow {
+/// The arguments that Chromium needs for a page, in a window of its own.
+fn chromium(profile: &Path, url: &str) -> Vec<String> {
+    let fixed = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage"];
+    let mut arguments = fixed.map(str::to_owned).to_vec();
+    arguments.push("--password-store=basic".to_owned());
+    arguments.extend([format!("--user-data-dir={}", profile.display()), format!("--app={url}")]);
+    arguments
+}
+
+/// Starts a browser, and waits until the page has the focus; `focus` gives it to the browser's window.
+fn page(command: &mut Command, content: Arc<Mutex<Option<String>>>, focus: impl FnOnce()) -> AppWindow {
     let child = command.stdout(Stdio::null()).spawn().expect("the browser is there");
+    focus();
     await_some("the page's focus", || {
         content.lock().unwrap_or_else(PoisonError::into_inner).is_some().then_some(())
     });

@@ -286,6 +286,11 @@ impl Screen {
         self.sync();
     }
 
+    /// Gives the keyboard to the window of this class, once it is shown.
+    pub(super) fn focus_on(&self, class: &str) {
+        self.focus(await_some("the window", SOON, || self.find(class)));
+    }
+
     fn find(&self, class: &str) -> Option<Window> {
         let root = self.conn.setup().roots[0].root;
         let windows = self.conn.query_tree(root).ok()?.reply().ok()?.children;
