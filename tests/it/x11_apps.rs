@@ -14,6 +14,8 @@ use crate::wayland_apps::{capitals, difference, texts};
 
 /// How long it may take to show what it was sent, on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
+/// How long the window is stopped.
+const STILL: Duration = Duration::from_millis(300);
 /// What is typed at once: too short to be pasted.
 const TYPED: usize = 490;
 
@@ -34,9 +36,14 @@ fn chromium_receives_all_of_it() {
     let config = section("sink = \"auto\"\nnotify = false");
     let mut sink = DeskSink::on(&config, move || Ok(Box::new(X11::connect(&display)?)));
     let mut all = String::new();
-    let mut deliver = |text: &str| {
+    let mut deliver = |text: &str, stands_still: bool| {
+        let stopped = stands_still.then(|| window.stop());
         sink.deliver(TakeId(1), text).unwrap();
         all += text;
+        if let Some(window) = stopped {
+            thread::sleep(STILL);
+            window.wake();
+        }
         let begun = Instant::now();
         while window.text() != all {
             let late = begun.elapsed() > SOON;
@@ -45,8 +52,10 @@ fn chromium_receives_all_of_it() {
         }
         sink.rest();
     };
-    for text in texts() {
-        deliver(&text);
+    for stands_still in [false, true] {
+        for text in texts() {
+            deliver(&text, stands_still);
+        }
+        deliver(&capitals(TYPED), stands_still);
     }
-    deliver(&capitals(TYPED));
 }

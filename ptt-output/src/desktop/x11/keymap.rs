@@ -171,6 +171,16 @@ impl Keymap {
         rows.concat()
     }
 
+    /// Whether this key means nothing.
+    pub fn is_spare(&self, keycode: u8) -> bool {
+        self.keycodes().any(|(code, key)| code == keycode && key.is_spare())
+    }
+
+    /// The last key that means nothing.
+    pub fn last_spare(&self) -> Option<u8> {
+        self.keycodes().filter(|(_, key)| key.is_spare()).map(|(keycode, _)| keycode).last()
+    }
+
     /// Whether a spare key is bound to this keysym, in the way we bind.
     pub fn binds(&self, keycode: u8, sym: u32) -> bool {
         self.keycodes().any(|(code, key)| code == keycode && key.syms == [sym, sym])

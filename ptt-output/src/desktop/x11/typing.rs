@@ -32,6 +32,9 @@ pub(super) struct Typist {
     device: Option<u16>,
     /// The spare keys that we bound, with their keysyms.
     bound: BTreeMap<u8, u32>,
+    /// A spare key that is never bound: a window that is slow to read its presses would take them for a
+    /// character.
+    silent: Option<u8>,
 }
 
 impl Typist {
@@ -52,7 +55,7 @@ impl Typist {
         if !version.supported {
             return Err(lacks("version 1 of the extension XKEYBOARD"));
         }
-        Ok(Self { device: xtest_keyboard(conn)?, bound: BTreeMap::new() })
+        Ok(Self { device: xtest_keyboard(conn)?, ..Self::default() })
     }
 
     /// Looks up the keys of a text, and binds what the keymap lacks.
@@ -62,6 +65,7 @@ impl Typist {
     pub fn keys(&mut self, conn: &Link, text: &str) -> Result<Keys, OutputError> {
         let (keymap, caps) = self.keymap(conn)?;
         let mut strokes = keymap.strokes();
+        let mut silent = None;
         let lacking: BTreeSet<char> = text.chars().filter(|c| !strokes.contains_key(c)).collect();
         let keymap = if lacking.is_empty() {
             keymap
@@ -71,6 +75,7 @@ impl Typist {
             // Whatever the server made of the bindings: the keymap that counts is the one that clients will read.
             let keymap = self.keymap(conn)?.0;
             strokes = keymap.strokes();
+            silent = self.silent;
             keymap
         };
         let lacking: BTreeSet<char> = text.chars().filter(|c| !strokes.contains_key(c)).collect();
@@ -78,7 +83,7 @@ impl Typist {
             return Err(OutputError::Untypable { characters: lacking.len() });
         }
         let strokes = text.chars().filter_map(|c| strokes.get(&c).copied()).collect();
-        Ok(Keys { keymap, caps, strokes })
+        Ok(Keys { keymap, caps, strokes, silent })
     }
 
     /// Looks up the keys of a chord.
@@ -121,7 +126,10 @@ impl Typist {
         lacking: &BTreeSet<char>,
         used: &BTreeSet<u8>,
     ) -> Result<(), OutputError> {
-        let free = |keycode: &u8| !self.bound.contains_key(keycode) && !used.contains(keycode);
+        self.silent = self.silent.filter(|keycode| keymap.is_spare(*keycode)).or_else(|| keymap.last_spare());
+        let free = |keycode: &u8| {
+            !self.bound.contains_key(keycode) && !used.contains(keycode) && self.silent != Some(*keycode)
+        };
         let spares: Vec<u8> = keymap.spares().into_iter().filter(free).collect();
         if spares.len() < lacking.len() {
             return Err(OutputError::Untypable { characters: lacking.len() });
@@ -148,11 +156,19 @@ pub(super) struct Keys {
     /// Whether Caps Lock is on.
     caps: bool,
     strokes: Vec<Stroke>,
+    /// A key that means nothing, where others were bound anew for this text.
+    silent: Option<u8>,
 }
 
 impl Keys {
     /// Presses them, one after the other.
     pub fn press(&self, conn: &Link) -> Result<(), Broken> {
+        if let Some(keycode) = self.silent {
+            // A window that stood still reads the new keymap only with the first key after it, which
+            // Chromium looks up in the old one: so that key is none of the text.
+            fake(conn, KEY_PRESS_EVENT, keycode)?;
+            fake(conn, KEY_RELEASE_EVENT, keycode)?;
+        }
         press(conn, &self.keymap, self.caps, &self.strokes)
     }
 }
