@@ -75,8 +75,12 @@ fn receives(app: App) {
     let window = app.start(&sway);
     let display = sway.socket();
     let config = toml::from_str("sink = \"auto\"\nnotify = false").unwrap();
-    let sink = DeskSink::on(&config, move || Ok(Box::new(Wayland::connect(&display)?)));
-    let mut reading = Receiving { app, window, sink, sway: &sway, all: String::new(), saver: None };
+    let mut sink = DeskSink::on(&config, move || Ok(Box::new(Wayland::connect(&display)?)));
+    let all = window.awaken(|| {
+        sink.deliver(TakeId(1), ".").unwrap();
+        sink.rest();
+    });
+    let mut reading = Receiving { app, window, sink, sway: &sway, all, saver: None };
     for text in texts() {
         reading.deliver(&text);
     }

@@ -35,7 +35,10 @@ fn chromium_receives_all_of_it() {
     let display = screen.display().to_owned();
     let config = section("sink = \"auto\"\nnotify = false");
     let mut sink = DeskSink::on(&config, move || Ok(Box::new(X11::connect(&display)?)));
-    let mut all = String::new();
+    let mut all = window.awaken(|| {
+        sink.deliver(TakeId(1), ".").unwrap();
+        sink.rest();
+    });
     let mut deliver = |text: &str, stands_still: bool| {
         let stopped = stands_still.then(|| window.stop());
         sink.deliver(TakeId(1), text).unwrap();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -194,6 +195,40 @@ impl AppWindow {
         page(&mut command, content, || screen.focus_on("Field"))
     }
 
+    /// Has `press` type until a page receives it: a browser that has just come up drops keys, although
+    /// its page has the focus. Returns what the page has then. The other applications receive from the
+    /// start, and nothing is typed.
+    ///
+    /// # Panics
+    /// When the page receives nothing.
+    #[must_use]
+    pub fn awaken(&self, mut press: impl FnMut()) -> String {
+        if matches!(self.content, Content::File(_)) {
+            return String::new();
+        }
+        for _ in 0..60 {
+            press();
+            for _ in 0..50 {
+                thread::sleep(Duration::from_millis(10));
+                if !self.text().is_empty() {
+                    return self.settled();
+                }
+            }
+        }
+        panic!("the page receives no key");
+    }
+
+    /// What it has received, once nothing comes any more of what was typed before.
+    fn settled(&self) -> String {
+        loop {
+            let text = self.text();
+            thread::sleep(Duration::from_millis(500));
+            if self.text() == text {
+                return text;
+            }
+        }
+    }
+
     /// What it has received.
     ///
     /// # Panics
@@ -244,7 +279,7 @@ impl Drop for AppWindow {
         self.signal(Signal::TERM);
         let ended = |child: &mut Child| {
             (0..300).any(|_| {
-                thread::sleep(std::time::Duration::from_millis(10));
+                thread::sleep(Duration::from_millis(10));
                 !matches!(child.try_wait(), Ok(None))
             })
         };
